@@ -1,0 +1,92 @@
+# Everything happens in .venv; nothing is installed outside this folder.
+#   make PYTHON=python3.12 run     uses another Python (3.11 or later)
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# Folders are listed too: their time changes when a file goes away.
+SOURCES := pyproject.toml CMakeLists.txt $(shell find src native -name __pycache__ -prune -o -not -name '*.pyc' -print)
+
+# Errors are still shown.
+QUIETLY := --quiet --quiet --disable-pip-version-check
+
+# A list of requirements from pyproject.toml, where each stands once, handed to pip.
+define install_listed
+$(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))$(1), sep='\n')" \
+	| $(BIN)/python -m pip install $(QUIETLY) --requirement /dev/stdin
+endef
+
+# Without build isolation CMake finds the same nanobind at the same place each time, and the build folder stays valid:
+# only what changed is compiled again.
+INSTALL := $(BIN)/python -m pip install $(QUIETLY) --no-build-isolation
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test format bench sanitize clean
+.DELETE_ON_ERROR:
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+install: $(VENV)/.installed  ## create .venv and install schuss in it (again, if a source changed)
+
+run: $(VENV)/.installed  ## run `schuss compare digits`
+	@$(BIN)/schuss compare digits
+
+test: $(VENV)/.installed $(VENV)/.test-tools  ## check style, types and import order, and run all tests
+	@echo "· ruff"
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@echo "· mypy"
+	@$(BIN)/python -m mypy --no-error-summary
+	@echo "· import order"
+	@$(BIN)/lint-imports > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
+	@echo "· pytest"
+	@$(BIN)/pytest --quiet --numprocesses auto
+
+format: $(VENV)/.test-tools  ## put the Python code into the common format
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/.installed  ## measure the speed, beside those peers that are installed in .venv
+	@$(BIN)/python -m benchmarks
+
+clean:  ## remove .venv, the build folder and all caches
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null || { \
+		echo "schuss needs Python 3.11 or later, but '$(PYTHON)' is $$($(PYTHON) --version 2> /dev/null || echo "not there")." >&2; \
+		echo "If there is a later one, name it: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { \
+		echo "'$(PYTHON)' cannot create virtual environments: its module venv or ensurepip is missing." >&2; \
+		echo "On Debian and Ubuntu: sudo apt install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import os, sys, sysconfig as s; \
+		sys.exit(not os.path.exists(os.path.join(s.get_path("include"), "Python.h")))' || { \
+		echo "'$(PYTHON)' comes without its C header files (Python.h), which the extension is compiled against." >&2; \
+		echo "On Debian and Ubuntu: sudo apt install python3-dev" >&2; exit 1; }
+	@command -v $${CXX:-c++} > /dev/null || command -v g++ > /dev/null || command -v clang++ > /dev/null || { \
+		echo "No C++ compiler found: schuss needs GCC 11 or Clang 14, or later." >&2; \
+		echo "On Debian and Ubuntu: sudo apt install g++" >&2; exit 1; }
+	@echo "· creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# CMake and ninja are added where the machine has none, as they would be in an isolated build.
+$(VENV)/.build-tools: pyproject.toml | $(VENV)/.created
+	@echo "· fetching the build tools"
+	@$(call install_listed,['build-system']['requires'])
+	@$(BIN)/python -c "from scikit_build_core.build import get_requires_for_build_wheel as g; print(*g(), sep='\n')" \
+		| $(BIN)/python -m pip install $(QUIETLY) --requirement /dev/stdin
+	@touch $@
+
+$(VENV)/.installed: $(SOURCES) | $(VENV)/.build-tools
+	@echo "· installing schuss$$(test -e $@ || echo ', its dependencies first: this takes some minutes')"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(INSTALL) --config-settings=build-dir=build/{wheel_tag} .
+	@touch $@
+
+$(VENV)/.test-tools: pyproject.toml | $(VENV)/.created
+	@echo "· fetching the test tools"
+	@$(call install_listed,['project']['optional-dependencies']['test'])
+	@touch $@

@@ -1,0 +1,160 @@
+// What the parts of the engine say to each other: programs, data, plans and outcomes. Plain data, nothing that depends
+// on the instruction set: the kernels are compiled once per instruction set and meet the rest through `Engine`.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <new>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace schuss {
+
+// Zeroed memory aligned for the widest pair of vectors.
+template <class T> class Aligned {
+ public:
+  Aligned() = default;
+  explicit Aligned(std::size_t count) : count_(count) {
+    const std::size_t bytes = (count * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
+    if (bytes == 0) return;
+    data_.reset(static_cast<T *>(std::aligned_alloc(kAlignment, bytes)));
+    if (!data_) throw std::bad_alloc();
+    std::memset(data_.get(), 0, bytes);
+  }
+  T *data() { return data_.get(); }
+  const T *data() const { return data_.get(); }
+  std::size_t size() const { return count_; }
+  T &operator[](std::size_t i) { return data_.get()[i]; }
+  const T &operator[](std::size_t i) const { return data_.get()[i]; }
+
+ private:
+  static constexpr std::size_t kAlignment = 128;
+  struct Free {
+    void operator()(T *p) const { std::free(p); }
+  };
+  std::size_t count_ = 0;
+  std::unique_ptr<T, Free> data_;
+};
+
+// The operations of the elementwise machine; the order is the contract with `schuss.expressions.OPERATIONS`.
+#define SCHUSS_OPERATIONS(unary, binary, ternary)                                                                     \
+  unary(move) unary(neg) unary(abs) unary(sign) unary(floor) unary(exp) unary(expm1) unary(log) unary(log1p)          \
+  unary(sqrt) unary(tanh) unary(sigmoid) unary(erf) unary(sin) unary(cos)                                             \
+  binary(add) binary(sub) binary(mul) binary(div) binary(pow) binary(maximum) binary(minimum) binary(less)            \
+  binary(less_equal) ternary(where) ternary(fma)
+
+#define SCHUSS_NAME(name) name,
+enum class Operation : int { SCHUSS_OPERATIONS(SCHUSS_NAME, SCHUSS_NAME, SCHUSS_NAME) };
+#undef SCHUSS_NAME
+
+extern const std::vector<const char *> operation_names;
+int operand_count(Operation operation);
+double apply(Operation operation, double a, double b, double c);
+
+struct Instruction {
+  Operation operation;
+  int destination, a, b, c;  // registers; unused operands are -1
+};
+
+// A compiled expression. Scalar code runs once a step in double on [scalar inputs | constants | computed ...]; the
+// scalars in `broadcast` are then cast to float for the array code, whose registers are
+// [inputs | outputs | temporaries | broadcast scalars].
+struct Program {
+  std::vector<Instruction> code, scalar_code;
+  std::vector<double> constants;
+  std::vector<int> broadcast;
+  int inputs = 0, outputs = 0, temporaries = 0, scalars = 0;
+
+  void check() const;  // throws std::invalid_argument unless it can run without touching a foreign register
+};
+using ProgramPtr = std::shared_ptr<const Program>;
+
+// One part of a data set. Rows are padded to whole cache lines, so that they can be loaded as vectors.
+struct Part {
+  static constexpr int kRowAlignment = 16;
+  int rows = 0, features = 0, targets = 0;
+  long x_stride = 0, y_stride = 0;
+  Aligned<float> x, y;
+  std::vector<int> labels;  // empty for regression
+  int classes = 0;          // largest label + 1
+  double scatter = 0;       // sum of squares of y around its column means, for R^2
+};
+
+struct Data {
+  Part train, valid, test;
+};
+
+struct State {
+  std::vector<float> parameters, moments, best;  // canonical order
+  long step = 0, epoch = 0, best_epoch = 0;
+  double best_loss = std::numeric_limits<double>::infinity();
+};
+
+struct Plan {
+  std::vector<int> sizes;                // n0, n1, ..., nL
+  std::vector<ProgramPtr> activations;   // one a layer
+  std::vector<double> largest_slopes;
+  ProgramPtr loss;                       // null: softmax cross-entropy
+  ProgramPtr optimizer;
+  std::vector<double> hyperparameters;
+  int learning_rate_index = -1;          // which hyper-parameter `learning_rates` replaces
+  bool uses_time = false;                // the step, counted from 1, is the last scalar input
+  std::vector<double> learning_rates;    // one a step of the whole training
+  long batch_size = 1, epochs = 0;
+  long patience = -1;                    // -1: none
+  double clip_norm = 0;                  // 0: none
+  double threshold = 0.5;                // of a single output, for the accuracy
+  std::uint64_t seed = 0;
+  std::vector<long> watch;               // epochs after which the gradient flow is measured
+  State start;
+
+  long steps_per_epoch(long rows) const { return (rows + batch_size - 1) / batch_size; }
+  int moments() const { return optimizer->inputs - 2; }
+  void check_stack() const;            // sizes, activations and parameters; throws std::invalid_argument
+  void check(const Data &data) const;  // everything
+};
+
+// Order of `schuss.engines.QUANTITIES`.
+enum Quantity { kDelta, kWeightGradient, kZMean, kZRms, kActivationMean, kActivationRms, kSaturated, kDead, kUpdateRatio, kQuantities };
+
+struct Outcome {
+  std::string status = "finished", message;
+  State state;
+  std::vector<double> history;  // [epochs done][6]: step, epoch, seconds, train loss, validation loss and score
+  std::vector<double> flow;     // [measurements][layers][quantities]
+  std::vector<long> watched;
+  double losses[3], scores[3];  // train, valid, test
+  long diverged_step = -1;
+  int diverged_layer = -1;
+  double seconds = 0;
+};
+
+// The line between a running network and the outside.
+struct Control {
+  const std::atomic<long> &generation;  // changes when everything submitted so far is cancelled
+  const long mine;
+  std::atomic<long> &steps;             // updates done by this worker thread
+
+  bool cancelled() const { return generation.load(std::memory_order_relaxed) != mine; }
+  // One writer only, so a load and a store do: no locked instruction in the step.
+  void count_step() { steps.store(steps.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
+};
+
+// One build of the kernels.
+struct Engine {
+  const char *name;
+  Outcome (*train)(const Plan &plan, const Data &data, Control &control);
+  void (*evaluate)(const Program &program, const std::vector<double> &scalars, float *const *arrays, long count);
+  void (*predict)(const Plan &plan, const Part &part, float *predictions);
+  int padding;  // `count` of evaluate is a multiple of this
+};
+
+std::vector<const Engine *> engines();                 // those this processor can run, best first
+const Engine &engine(const std::string &name);         // throws std::invalid_argument
+long parameter_count(const std::vector<int> &sizes);
+
+}  // namespace schuss

@@ -1,0 +1,123 @@
+// Losses and scores of the rows in a stack. Samples run along the vector, so nothing is summed across lanes until a
+// whole slice is done.
+#pragma once
+#include "layers.hpp"
+
+namespace schuss::SCHUSS_BUILD {
+
+class Loss {
+ public:
+  Loss(const Plan &plan, Stack &stack) : stack_(stack), outputs_(plan.sizes.back()) {
+    if (!plan.loss) return;
+    program_ = plan.loss;
+    scratch_ = Aligned<float>(Machine::scratch_size(*plan.loss));
+    values_ = Aligned<float>(static_cast<std::size_t>(outputs_) * P);
+    machine_ = std::make_unique<Machine>(*plan.loss, scratch_.data());
+  }
+
+  bool needs_targets() const { return machine_ != nullptr; }
+
+  // The sum of the losses of the rows now in the stack. Leaves d(mean loss)/dz in the delta of the last layer, where the
+  // mean is over the `rows` rows of the whole batch, of which the stack may hold only a chunk.
+  double operator()(int rows) {
+    double sum = 0;
+    for (int slice = 0; slice < stack_.batch().slices(); slice++)
+      sum += machine_ ? elementwise(slice, rows) : softmax(slice, rows);
+    return sum;
+  }
+
+ private:
+  // Cross-entropy of softmax(prediction), shifted by the largest prediction: no overflow, and log >= log 1.
+  double softmax(int slice, int rows) {
+    double sum = 0;
+    for (int lane = 0; lane < stack_.batch().lanes(slice); lane += V) {
+      const float *z = stack_.prediction() + static_cast<long>(slice) * outputs_ * P + lane;
+      float *delta = last_delta(slice) + lane;
+      const Int label = load(stack_.labels.data() + slice * P + lane);
+      Vec largest = load(z), total{}, chosen{};
+      for (int j = 1; j < outputs_; j++) {
+        const Vec zj = load(z + j * P);
+        largest = zj > largest ? zj : largest;
+      }
+      for (int j = 0; j < outputs_; j++) {
+        const Vec shifted = load(z + j * P) - largest, e = exp(shifted);
+        chosen = label == j ? shifted : chosen;
+        total += e;
+        store(delta + j * P, e);
+      }
+      const float share = 1.f / static_cast<float>(rows);
+      const Vec scale = share / total;
+      for (int j = 0; j < outputs_; j++)
+        store(delta + j * P, load(delta + j * P) * scale - (label == j ? broadcast(share) : Vec{}));
+      const Vec loss = log(total) - chosen;
+      const int real = std::min(V, stack_.batch().lanes(slice) - lane);
+      for (int k = 0; k < real; k++) sum += loss[k];
+    }
+    multiply_by_slope(slice, 1);
+    return sum;
+  }
+
+  // The mean over the outputs of a program of (prediction, target).
+  double elementwise(int slice, int rows) {
+    const long at = static_cast<long>(slice) * outputs_ * P;
+    float *arrays[] = {const_cast<float *>(stack_.prediction()) + at, stack_.targets.data() + at, values_.data(), last_delta(slice)};
+    machine_->run(arrays, static_cast<long>(outputs_) * P);
+    multiply_by_slope(slice, static_cast<float>(1 / (static_cast<double>(rows) * outputs_)));
+    return sum_over(values_.data(), outputs_, stack_.batch().lanes(slice), value_of) / outputs_;
+  }
+
+  void multiply_by_slope(int slice, float scale) {
+    const Layer &last = stack_.layer(stack_.depth() - 1);
+    if (!last.slope && scale == 1) return;
+    float *delta = last_delta(slice);
+    const float *slope = last.slope ? last.slope + static_cast<long>(slice) * outputs_ * P : nullptr;
+    for (long i = 0; i < static_cast<long>(outputs_) * P; i += V) {
+      const Vec scaled = load(delta + i) * scale;
+      store(delta + i, slope ? scaled * load(slope + i) : scaled);
+    }
+  }
+
+  float *last_delta(int slice) {
+    const int last = stack_.depth() - 1;
+    return stack_.delta(last) + slice * stack_.padded(last) * P;
+  }
+
+  Stack &stack_;
+  const int outputs_;
+  ProgramPtr program_;
+  Aligned<float> scratch_, values_;
+  std::unique_ptr<Machine> machine_;
+};
+
+// Rows of the batch whose class is predicted: the largest output, or a single output against a threshold.
+inline long count_correct(const Stack &stack, double threshold) {
+  const int outputs = stack.layer(stack.depth() - 1).shape.outputs;
+  long correct = 0;
+  for (int sample = 0; sample < stack.batch().rows; sample += V) {
+    const float *z = stack.prediction() + static_cast<long>(sample / P) * outputs * P + sample % P;
+    Vec largest = load(z);
+    Int predicted = outputs == 1 ? Int(largest > static_cast<float>(threshold)) & 1 : Int{};
+    for (int j = 1; j < outputs; j++) {
+      const Vec zj = load(z + j * P);
+      predicted = zj > largest ? Int{} + j : predicted;
+      largest = zj > largest ? zj : largest;
+    }
+    for (int k = 0; k < std::min(V, stack.batch().rows - sample); k++)
+      correct += predicted[k] == stack.labels[sample + k];
+  }
+  return correct;
+}
+
+inline double sum_squared_errors(const Stack &stack) {
+  const int outputs = stack.layer(stack.depth() - 1).shape.outputs;
+  double sum = 0;
+  for (int sample = 0; sample < stack.batch().rows; sample++)
+    for (int j = 0; j < outputs; j++) {
+      const long at = (static_cast<long>(sample / P) * outputs + j) * P + sample % P;
+      const double error = static_cast<double>(stack.prediction()[at]) - stack.targets[at];
+      sum += error * error;
+    }
+  return sum;
+}
+
+}  // namespace schuss::SCHUSS_BUILD

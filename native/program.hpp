@@ -1,0 +1,126 @@
+// The elementwise machine: runs a Program over arrays, tile by tile, so that everything between two instructions stays
+// in L1. Each instruction is one vectorised loop over the tile. An operand is a pointer and a step; a scalar is one
+// broadcast vector with step 0, so that arrays and scalars need only one loop.
+#pragma once
+#include <algorithm>
+
+#include "engine.hpp"
+#include "simd.hpp"
+
+namespace schuss::SCHUSS_BUILD {
+
+constexpr long kTile = 1024;  // floats
+
+struct Operand {
+  const float *at;
+  long step;  // V or 0
+};
+
+// The loops take two vectors at a time; both results are computed before either is stored, as `out` may be an operand.
+template <class F> __attribute__((noinline)) void loop(F f, float *out, long count, Operand a) {
+  for (long i = 0; i < count; i += P, a.at += 2 * a.step) {
+    const Vec x = f(load(a.at)), y = f(load(a.at + a.step));
+    store(out + i, x);
+    store(out + i + V, y);
+  }
+}
+template <class F> __attribute__((noinline)) void loop(F f, float *out, long count, Operand a, Operand b) {
+  for (long i = 0; i < count; i += P, a.at += 2 * a.step, b.at += 2 * b.step) {
+    const Vec x = f(load(a.at), load(b.at)), y = f(load(a.at + a.step), load(b.at + b.step));
+    store(out + i, x);
+    store(out + i + V, y);
+  }
+}
+template <class F> __attribute__((noinline)) void loop(F f, float *out, long count, Operand a, Operand b, Operand c) {
+  for (long i = 0; i < count; i += P, a.at += 2 * a.step, b.at += 2 * b.step, c.at += 2 * c.step) {
+    const Vec x = f(load(a.at), load(b.at), load(c.at));
+    const Vec y = f(load(a.at + a.step), load(b.at + b.step), load(c.at + c.step));
+    store(out + i, x);
+    store(out + i + V, y);
+  }
+}
+
+inline Vec move(Vec a) { return a; }
+inline Vec neg(Vec a) { return -a; }
+inline Vec add(Vec a, Vec b) { return a + b; }
+inline Vec sub(Vec a, Vec b) { return a - b; }
+inline Vec mul(Vec a, Vec b) { return a * b; }
+inline Vec div(Vec a, Vec b) { return a / b; }
+inline Vec fma(Vec a, Vec b, Vec c) { return a * b + c; }
+
+inline void execute(Operation operation, float *out, long count, Operand a, Operand b, Operand c) {
+#define SCHUSS_UNARY(name) \
+  case Operation::name: return loop([](Vec x) SCHUSS_INLINE { return name(x); }, out, count, a);
+#define SCHUSS_BINARY(name) \
+  case Operation::name: return loop([](Vec x, Vec y) SCHUSS_INLINE { return name(x, y); }, out, count, a, b);
+#define SCHUSS_TERNARY(name) \
+  case Operation::name: return loop([](Vec x, Vec y, Vec z) SCHUSS_INLINE { return name(x, y, z); }, out, count, a, b, c);
+  switch (operation) { SCHUSS_OPERATIONS(SCHUSS_UNARY, SCHUSS_BINARY, SCHUSS_TERNARY) }
+#undef SCHUSS_UNARY
+#undef SCHUSS_BINARY
+#undef SCHUSS_TERNARY
+}
+
+// A Program bound to memory for its registers. `scratch` holds the temporaries, programs that run one after the other
+// share it.
+class Machine {
+ public:
+  static std::size_t scratch_size(const Program &p) { return static_cast<std::size_t>(p.temporaries) * kTile; }
+
+  Machine(const Program &program, float *scratch)
+      : program_(program),
+        scalars_(program.scalars + program.constants.size() + program.scalar_code.size()),
+        broadcast_(program.broadcast.size() * V),
+        registers_(program.inputs + program.outputs) {
+    for (int i = 0; i < program.temporaries; i++) registers_.push_back({scratch + i * kTile, V});
+    for (std::size_t i = 0; i < program.broadcast.size(); i++) registers_.push_back({broadcast_.data() + i * V, 0});
+    registers_.push_back({nullptr, 0});  // what unused operands, -1, refer to
+    std::copy(program.constants.begin(), program.constants.end(), scalars_.begin() + program.scalars);
+    if (program.scalars == 0) prepare({});
+  }
+
+  // Sets the scalar inputs: in double, as 1 - 0.999f is off by 1e-5.
+  void prepare(const std::vector<double> &inputs) {
+    std::copy(inputs.begin(), inputs.end(), scalars_.begin());
+    for (const Instruction &i : program_.scalar_code)
+      scalars_[i.destination] = apply(i.operation, scalar(i.a), scalar(i.b), scalar(i.c));
+    for (std::size_t i = 0; i < program_.broadcast.size(); i++)
+      store(broadcast_.data() + i * V, broadcast(static_cast<float>(scalars_[program_.broadcast[i]])));
+  }
+
+  // Inputs, then outputs; count is a multiple of P.
+  void run(float *const *arrays, long count) {
+    const int n_arrays = program_.inputs + program_.outputs, unused = static_cast<int>(registers_.size()) - 1;
+    for (long start = 0; start < count; start += kTile) {
+      const long length = std::min(kTile, count - start);
+      for (int i = 0; i < n_arrays; i++) registers_[i] = {arrays[i] + start, V};
+      for (const Instruction &i : program_.code)
+        execute(i.operation, const_cast<float *>(registers_[i.destination].at), length, registers_[i.a],
+                registers_[i.b < 0 ? unused : i.b], registers_[i.c < 0 ? unused : i.c]);
+    }
+  }
+
+ private:
+  double scalar(int i) const { return i < 0 ? 0 : scalars_[i]; }
+
+  const Program &program_;
+  std::vector<double> scalars_;
+  Aligned<float> broadcast_;
+  std::vector<Operand> registers_;
+};
+
+// An activation that computes nothing: value = z and slope = the constant 1. It needs no pass over memory at all.
+inline bool is_identity(const Program &p) {
+  bool value = false, slope = false;
+  for (const Instruction &i : p.code) {
+    if (i.operation != Operation::move) return false;
+    const int scalar = i.a - p.inputs - p.outputs - p.temporaries;
+    if (i.destination == 1 && i.a == 0) value = true;
+    else if (i.destination == 2 && scalar >= 0 && p.broadcast[scalar] < static_cast<int>(p.constants.size()) &&
+             p.constants[p.broadcast[scalar]] == 1) slope = true;
+    else return false;
+  }
+  return value && slope && p.scalars == 0;
+}
+
+}  // namespace schuss::SCHUSS_BUILD

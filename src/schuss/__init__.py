@@ -1,0 +1,73 @@
+"""schuss: find out what makes a deep network learn.
+
+>>> import schuss as sc
+>>> run = sc.fit(sc.mlp(hidden=[32, 32], activation="relu"), sc.load("iris"), sc.Recipe("adam", epochs=5))
+>>> run.status
+'finished'
+"""
+
+from importlib.metadata import version as _version
+
+from schuss import activations, expressions, initializers, losses, optimizers, schedules
+from schuss.activations import (
+    Activation,
+    activation,
+    celu,
+    elu,
+    gelu,
+    gelu_tanh,
+    hard_sigmoid,
+    hard_silu,
+    hard_tanh,
+    identity,
+    leaky_relu,
+    log_sigmoid,
+    mish,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    softplus,
+    softsign,
+    squared_relu,
+    squareplus,
+    tanh,
+    tanh_shrink,
+)
+from schuss.comparison.protocol import Interrupted, compare
+from schuss.comparison.study import Study
+from schuss.data import Dataset, Encoding, Part, load
+from schuss.errors import SchussError
+from schuss.initializers import Initializer, initializer
+from schuss.insight.gradient_flow import FlowHistory, GradientFlow, flow
+from schuss.layers import Dense
+from schuss.losses import Loss, loss
+from schuss.network import Network, mlp
+from schuss.optimizers import (
+    Optimizer,
+    adagrad,
+    adam,
+    adamw,
+    gd,
+    momentum,
+    nesterov,
+    optimizer,
+    rmsprop,
+    sgd,
+)
+from schuss.recipe import Recipe
+from schuss.schedules import Schedule, schedule
+from schuss.training import Job, Progress, Run, fit, fit_many, load_run
+
+__version__ = _version("schuss")
+
+__all__ = [
+    "Activation", "Dataset", "Dense", "Encoding", "FlowHistory", "GradientFlow", "Initializer", "Interrupted", "Job", "Loss",
+    "Network", "Optimizer", "Part", "Progress", "Recipe", "Run", "Schedule", "SchussError", "Study", "activation",
+    "activations", "adagrad", "adam", "adamw", "celu", "compare", "elu", "expressions", "fit", "fit_many", "flow", "gd",
+    "gelu", "gelu_tanh", "hard_sigmoid", "hard_silu", "hard_tanh", "identity", "initializer", "initializers", "leaky_relu",
+    "load", "load_run", "log_sigmoid", "loss", "losses", "mish", "mlp", "momentum", "nesterov", "optimizer", "optimizers",
+    "relu", "relu6", "rmsprop", "schedule", "schedules", "selu", "sgd", "sigmoid", "silu", "softplus", "softsign",
+    "squared_relu", "squareplus", "tanh", "tanh_shrink",
+]  # fmt: skip

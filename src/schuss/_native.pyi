@@ -1,0 +1,71 @@
+"""The compiled engine: whole training runs, one network a thread, without Python in between."""
+
+from collections.abc import Sequence
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+def operations() -> list[str]:
+    """Return the operations of the elementwise machine; the index of one is its code."""
+
+def instruction_sets() -> list[str]:
+    """Return the instruction sets that this processor runs, best first; the last is `baseline`."""
+
+@final
+class Program:
+    """An elementwise program, checked once when it is made."""
+
+    def __init__(
+        self,
+        code: NDArray[np.int32],
+        scalar_code: NDArray[np.int32],
+        constants: NDArray[np.float64],
+        broadcast: NDArray[np.int32],
+        n_inputs: int,
+        n_outputs: int,
+        n_temporaries: int,
+        n_scalar_inputs: int,
+    ) -> None:
+        """Take the instructions, [n, 5] and [m, 5], and the sizes of the register files."""
+
+def evaluate(
+    program: Program, instruction_set: str, inputs: Sequence[NDArray[np.float32]], scalars: Sequence[float]
+) -> list[NDArray[np.float32]]:
+    """Run a program once over arrays of one length."""
+
+def predict(
+    X: NDArray[np.float32],
+    sizes: Sequence[int],
+    activations: Sequence[Program],
+    parameters: NDArray[np.float32],
+    instruction_set: str,
+) -> NDArray[np.float32]:
+    """Return the output of a stack for rows X [n, sizes[0]], as [n, sizes[-1]]."""
+
+@final
+class Trainer:
+    """Threads that train the networks handed to them on one data set."""
+
+    def __init__(
+        self,
+        parts: Sequence[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]],
+        threads: int,
+        instruction_set: str,
+    ) -> None:
+        """Take train, valid and test, each as (X, Y, labels), and start the threads."""
+
+    def submit(self, key: int, plan: dict[str, Any]) -> None:
+        """Queue one network; `key` comes back with its result."""
+
+    def poll(self, timeout: float) -> list[tuple[int, dict[str, Any]]]:
+        """Wait at most `timeout` seconds and return what finished since the last call."""
+
+    def steps(self) -> int:
+        """Return the number of updates done so far, over all networks."""
+
+    def pending(self) -> int:
+        """Return the number of networks submitted and not yet returned by `poll`."""
+
+    def cancel(self) -> None:
+        """Stop the running networks at their next step and drop the queued ones."""

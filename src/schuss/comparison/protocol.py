@@ -1,0 +1,169 @@
+"""Which is better: every activation with every optimizer, over learning rates and seeds, in one population.
+
+All competitors train for the same passes over the same data. Seed k gives every one of them the same initial draws and
+the same order of the data, so that differences are not luck. The learning rate of each (activation, optimizer) is chosen
+on the validation part, the score is reported on the test part; diverged networks are counted.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schuss.activations import Activation, find_activation
+from schuss.comparison.statistics import Row
+from schuss.comparison.study import Study
+from schuss.data import Dataset, load
+from schuss.engines import Engine
+from schuss.errors import InvalidInput, positive_integer, positive_number
+from schuss.initializers import Initializer, auto
+from schuss.insight.gradient_flow import flow
+from schuss.network import mlp
+from schuss.optimizers import Optimizer, find_optimizer
+from schuss.recipe import Recipe
+from schuss.training import EngineName, Job, ProgressCallback, Run, train_jobs
+
+ACTIVATIONS = ("sigmoid", "tanh", "relu", "softplus")
+OPTIMIZERS = ("gd", "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")
+
+
+class Interrupted(KeyboardInterrupt):
+    """An interrupt during a comparison; `study` holds what was finished."""
+
+    def __init__(self, study: Study) -> None:
+        super().__init__(f"interrupted after {len(study.rows)} of {study.expected} networks")
+        self.study = study
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One network of the grid: a job, and the names under which its result is kept."""
+
+    job: Job
+    activation: str
+    optimizer: str
+    learning_rate: float
+
+
+def compare(
+    data: Dataset | Any,
+    *,
+    activations: Sequence[str | Activation] = ACTIVATIONS,
+    optimizers: Sequence[str | Optimizer] = OPTIMIZERS,
+    learning_rates: int | Sequence[float] = 8,
+    seeds: int = 3,
+    epochs: int = 20,
+    depth: int = 4,
+    width: int = 64,
+    batch_size: int = 32,
+    init: str | Initializer = auto,
+    seed: int = 0,
+    engine: EngineName | Engine = "native",
+    threads: int | None = None,
+    progress: ProgressCallback | None = None,
+) -> Study:
+    """Train the whole grid and rank activations and optimizers on the user's own data.
+
+    Parameters
+    ----------
+    data : a Dataset, or anything `load` takes.
+    activations, optimizers : by name, formula or themselves.
+    learning_rates : how many, evenly on a log scale over each optimizer's `search` range; or the rates themselves.
+    seeds : how many networks for each setting, with the seeds `seed`, `seed` + 1, …
+    depth, width : hidden layers and their units.
+
+    Raises
+    ------
+    Interrupted
+        On Ctrl-C; its `study` holds everything that was finished.
+
+    >>> study = compare("iris", activations=["relu"], optimizers=["sgd", "adam"], learning_rates=2, seeds=1, epochs=2)
+    >>> len(study.rows), {row.status for row in study.rows}
+    (4, {'finished'})
+    """
+    dataset = data if isinstance(data, Dataset) else load(data)
+    chosen = [find_activation(a) for a in activations]
+    rules = [find_optimizer(o) for o in optimizers]
+    _check_distinct("activation", [str(a) for a in chosen])
+    _check_distinct("optimizer", [str(o) for o in rules])
+    hidden = [positive_integer("width", width)] * positive_integer("depth", depth)
+    networks = [mlp(hidden, a, init) for a in chosen]
+    recipes = [
+        (str(o), Recipe(o(lr=rate), batch_size=batch_size, epochs=epochs)) for o in rules for rate in _rates(o, learning_rates)
+    ]
+    # The seeds are the outer loop, so that an interrupted comparison has compared everything on the first of them.
+    entries = [
+        _Entry(Job(network, recipe, seed + k), str(network.hidden[0].activation), name, recipe.optimizer.lr)
+        for k, network, (name, recipe) in product(range(positive_integer("seeds", seeds)), networks, recipes)
+    ]
+    flows = {str(network.hidden[0].activation): flow(network, dataset, seed=seed) for network in networks}
+
+    began = time.perf_counter()
+    finished: dict[int, tuple[Row, Mapping[str, NDArray[np.float64]]]] = {}  # not the runs, whose weights would fill the memory
+
+    def study() -> Study:
+        in_order = [finished[number] for number in sorted(finished)]
+        return Study(
+            data=dataset.name,
+            task=dataset.task,
+            rows=tuple(row for row, _ in in_order),
+            curves=tuple(curves for _, curves in in_order),
+            flows=flows,
+            seconds=time.perf_counter() - began,
+            expected=len(entries),
+        )
+
+    try:
+        jobs = [entry.job for entry in entries]
+        for number, run in train_jobs(jobs, dataset, engine=engine, threads=threads, progress=progress):
+            finished[number] = (_row(entries[number], run), run.history)
+    except KeyboardInterrupt:
+        raise Interrupted(study()) from None
+    return study()
+
+
+def _check_distinct(kind: str, names: Sequence[str]) -> None:
+    if not names:
+        raise InvalidInput(f"give at least one {kind} to compare.")
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise InvalidInput(f"the {kind} {sorted(twice)[0]} is given twice; give each of them its own name.")
+
+
+def _rates(optimizer: Optimizer, wanted: int | Sequence[float]) -> NDArray[np.float64]:
+    """The learning rates to try: as given, or `wanted` of them over the optimizer's range; one is the range's middle."""
+    if not isinstance(wanted, int):
+        return np.array([positive_number("a learning rate", rate) for rate in wanted])
+    low, high = np.log10(optimizer.search)
+    n = positive_integer("learning_rates", wanted)
+    return np.logspace(low, high, n) if n > 1 else np.array([10 ** ((low + high) / 2)])
+
+
+def _row(entry: _Entry, run: Run) -> Row:
+    hidden, outcome = entry.job.network.hidden, run.outcome
+    # The accuracy of weights that are not numbers is the share of class 0, which would look like a result.
+    valid_loss, valid_score, test_score = (
+        (math.nan,) * 3 if run.status == "diverged" else (outcome.losses[1], *outcome.scores[1:])
+    )
+    return Row(
+        activation=entry.activation,
+        optimizer=entry.optimizer,
+        learning_rate=float(entry.learning_rate),
+        seed=entry.job.seed,
+        depth=len(hidden),
+        width=hidden[0].units,
+        status=run.status,
+        valid_loss=valid_loss,
+        valid_score=valid_score,
+        test_score=test_score,
+        epochs=outcome.state.epoch,
+        seconds=outcome.seconds,
+        diverged_step=outcome.diverged_step,
+    )

@@ -1,0 +1,99 @@
+"""What a comparison found: one row a network, the ranking, the curves and the gradient flow of each activation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schuss import charts, tables
+from schuss.comparison.statistics import Ranked, Row, ranking
+from schuss.insight.gradient_flow import GradientFlow
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Study:
+    """A finished comparison, or the finished part of one.
+
+    rows : a Row for each network.
+    curves : for each row the history of its training, by name as in `Run.history`.
+    flows : the gradient flow at initialisation for each activation.
+    expected : how many networks were asked for; more than there are rows if the comparison was interrupted.
+    """
+
+    data: str
+    task: str
+    rows: tuple[Row, ...]
+    curves: tuple[Mapping[str, NDArray[np.float64]], ...]
+    flows: Mapping[str, GradientFlow]
+    seconds: float
+    expected: int
+
+    @cached_property
+    def ranking(self) -> list[Ranked]:
+        """Competitors by mean test score, each at the learning rate chosen on validation."""
+        return ranking(self.rows)
+
+    @property
+    def score_name(self) -> str:
+        """What a score is: accuracy for classes, R² for numbers."""
+        return "accuracy" if self.task == "classification" else "R²"
+
+    def curves_of(self, ranked: Ranked, quantity: str = "train_loss") -> NDArray[np.float64]:
+        """The curves [seed, epoch] of one competitor at its chosen learning rate; NaN after a divergence."""
+        wanted = (ranked.activation, ranked.optimizer, ranked.learning_rate)
+        found = [
+            curve[quantity]
+            for row, curve in zip(self.rows, self.curves, strict=True)
+            if (row.activation, row.optimizer, row.learning_rate) == wanted
+        ]
+        curves = np.full((len(found), max(map(len, found), default=0)), math.nan)
+        for line, values in zip(curves, found, strict=True):
+            line[: len(values)] = values
+        return curves
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain values; a score that does not exist is None."""
+        return {
+            "data": self.data,
+            "task": self.task,
+            "score": self.score_name,
+            "networks": len(self.rows),
+            "expected": self.expected,
+            "seconds": self.seconds,
+            "rows": [_plain(row._asdict()) for row in self.rows],
+            "ranking": [_plain(ranked._asdict()) for ranked in self.ranking],
+            "flows": {name: flow.to_json() for name, flow in self.flows.items()},
+        }
+
+    def table(self) -> str:
+        """The ranking as a text table."""
+        return tables.as_text(tables.ranking_table(self))
+
+    def plot_losses(self) -> Figure:
+        """Training loss against passes over the data, for every competitor at its chosen learning rate."""
+        return charts.loss_chart(self)
+
+    def plot_learning_rates(self) -> Figure:
+        """Validation score against the learning rate: how sensitive each optimizer is."""
+        return charts.learning_rate_chart(self)
+
+    def plot_flows(self) -> Figure:
+        """The gradient of each activation at initialisation, layer by layer."""
+        return charts.flows_chart(self.flows)
+
+    def __repr__(self) -> str:
+        best = f", best {self.ranking[0].activation} + {self.ranking[0].optimizer}" if self.rows else ""
+        return f"Study({self.data}: {len(self.rows)} of {self.expected} networks{best})"
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: None if isinstance(x, float) and not math.isfinite(x) else x for name, x in row.items()}

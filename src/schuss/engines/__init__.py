@@ -1,0 +1,126 @@
+"""Who computes: what an engine is given, what it returns, and nothing about how.
+
+An engine takes plans (numbers and definitions, no names to look up) and yields outcomes as networks finish. `reference`
+reads like the textbook; `native` is the C++ core. All of an engine's randomness is counter-based: (seed, epoch) → order.
+
+The parameters of a stack are one vector: W [n_in, n_out] by rows, then b [n_out], layer by layer. The state of an
+optimizer is an array [n_state, n] in the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schuss.layers import Layer
+from schuss.losses import Loss
+from schuss.optimizers import Optimizer
+
+Vector: TypeAlias = NDArray[np.floating[Any]]
+Status: TypeAlias = Literal["finished", "stopped", "diverged", "cancelled"]
+
+# What is measured at every layer, and what is kept of every epoch; `watch` and `epochs` say when.
+QUANTITIES = (
+    "delta", "weight_gradient", "z_mean", "z_rms", "activation_mean", "activation_rms", "saturated", "dead", "update_ratio"
+)  # fmt: skip
+HISTORY = ("step", "epoch", "seconds", "train_loss", "valid_loss", "score")
+SAMPLE_ROWS = 128  # the gradient flow is measured on the first rows of the training part, at most so many
+SATURATED_BELOW = 0.01  # a unit is saturated on a row where |φ′| is below this share of its usual slope
+
+
+class EnginePart(NamedTuple):
+    """Rows as an engine takes them: inputs X [n, d], targets Y [n, k], class numbers [n] (none for regression)."""
+
+    X: NDArray[np.float32]
+    Y: NDArray[np.float32]
+    labels: NDArray[np.int32]
+
+
+class EngineData(NamedTuple):
+    """The three parts of a data set."""
+
+    train: EnginePart
+    valid: EnginePart
+    test: EnginePart
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a training stands; training on from it gives the same bits as never having stopped."""
+
+    parameters: Vector
+    moments: Vector  # [n_state, n]
+    step: int = 0
+    epoch: int = 0
+    best: Vector | None = None  # with patience: the parameters of the lowest validation loss so far
+    best_loss: float = float("inf")
+    best_epoch: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One network to train.
+
+    `learning_rates` holds the rate of every step of the whole training, schedule applied. `watch` holds the epochs
+    after which the flow is measured; 0 is before training. A `batch_size` of at least the number of rows is the full
+    batch, which keeps the rows' own order.
+    """
+
+    layers: tuple[Layer, ...]
+    loss: Loss
+    optimizer: Optimizer
+    learning_rates: NDArray[np.float64]
+    batch_size: int
+    epochs: int
+    patience: int | None
+    clip_norm: float | None
+    seed: int
+    watch: tuple[int, ...]
+    start: State
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a plan.
+
+    `history` has a row an epoch and the columns HISTORY; `flow` is [measurement, layer, quantity] with QUANTITIES, taken
+    after the epochs `watched`. `losses` and `scores` are those of the train, valid and test parts at the end: with the
+    best parameters where the plan has patience. A diverged network says at which step and layer (from 1).
+    """
+
+    status: Status
+    state: State
+    history: NDArray[np.float64]
+    flow: NDArray[np.float64]
+    watched: NDArray[np.int64]
+    losses: tuple[float, float, float]
+    scores: tuple[float, float, float]
+    seconds: float
+    diverged_step: int | None = None
+    diverged_layer: int | None = None
+
+
+class Engine(Protocol):
+    """What an engine can do."""
+
+    def train(
+        self, plans: Iterable[Plan], data: EngineData, tick: Callable[[], None] = ...
+    ) -> Iterator[tuple[int, Outcome]]:
+        """Train every plan; yield (number of the plan, outcome) as they finish, in any order.
+
+        Plans are taken as they are needed, so a long list of them costs no memory. `tick` is called now and then while
+        work goes on. Closing the iterator, or an interrupt, cancels what is still running.
+        """
+        ...
+
+    def predict(self, layers: Sequence[Layer], parameters: Vector, X: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The outputs of the last layer, [rows, n_out]."""
+        ...
+
+    def steps(self) -> int:
+        """How many updates the engine has made since it was created, over all networks."""
+        ...

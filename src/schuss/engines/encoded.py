@@ -1,0 +1,60 @@
+"""A data set as engines take it: which loss fits the task, how many outputs it needs, and the targets it compares with."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schuss.data import Dataset, Part
+from schuss.engines import EngineData, EnginePart
+from schuss.errors import InvalidInput
+from schuss.losses import Loss, binary_cross_entropy, softmax_cross_entropy, squared_error
+
+
+def default_loss(data: Dataset) -> Loss:
+    """Squared error for regression, cross-entropy for classes: binary (one output) for two, softmax for more."""
+    if data.task == "regression":
+        return squared_error
+    return binary_cross_entropy if len(data.classes) == 2 else softmax_cross_entropy
+
+
+def n_outputs(data: Dataset, loss: Loss) -> int:
+    """How many outputs the loss needs: one for a number or two classes, else one a class or target column.
+
+    Softmax has an output for each class. InvalidInput where the loss does not fit the task.
+    """
+    if data.task == "regression":
+        if loss.name in (softmax_cross_entropy.name, binary_cross_entropy.name):
+            raise InvalidInput(f"{loss} is for classes, but the target of {data.name} is a number; use squared_error or huber.")
+        return data.n_targets
+    if loss.expression is None:
+        return len(data.classes)
+    if len(data.classes) > 2 and loss.name == binary_cross_entropy.name:
+        raise InvalidInput(f"{loss} is for two classes, but {data.name} has {len(data.classes)}; use softmax_cross_entropy.")
+    return 1 if len(data.classes) == 2 else len(data.classes)
+
+
+def engine_data(data: Dataset, loss: Loss) -> EngineData:
+    """The three parts with the targets that the loss compares predictions with."""
+    return _encoded(data, n_outputs(data, loss) if loss.expression is not None else 0)
+
+
+@lru_cache(maxsize=8)
+def _encoded(data: Dataset, columns: int) -> EngineData:
+    return EngineData(*(_part(data, part, columns) for part in (data.train, data.valid, data.test)))
+
+
+def _part(data: Dataset, part: Part, columns: int) -> EnginePart:
+    if data.task == "regression":
+        return EnginePart(part.X, part.y.astype(np.float32), np.zeros(0, np.int32))
+    labels = part.y.astype(np.int32)
+    return EnginePart(part.X, _targets(labels, columns), labels)
+
+
+def _targets(labels: NDArray[np.int32], columns: int) -> NDArray[np.float32]:
+    """0 or 1 in one column for two classes, one-hot for more."""
+    if columns > 1:
+        return np.eye(columns, dtype=np.float32)[labels]
+    return labels[:, None].astype(np.float32)

@@ -1,0 +1,301 @@
+"""The engine that reads like the textbook: forward, back-propagation, update, in NumPy, at any depth.
+
+It is the oracle of the native engine and the one that measures gradient flow at initialisation, in double precision, where
+a gradient of 1e-60 is still a number.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from schuss.engines import (
+    QUANTITIES,
+    SAMPLE_ROWS,
+    SATURATED_BELOW,
+    EngineData,
+    EnginePart,
+    Outcome,
+    Plan,
+    State,
+    Status,
+    Vector,
+)
+from schuss.layers import Layer
+from schuss.losses import Loss
+
+
+class ReferenceEngine:
+    """NumPy, one network after the other; `dtype` float64 (default) or float32."""
+
+    def __init__(self, dtype: DTypeLike = np.float64) -> None:
+        self.dtype = np.dtype(dtype)
+        self._steps = 0
+
+    def train(
+        self, plans: Iterable[Plan], data: EngineData, tick: Callable[[], None] = lambda: None
+    ) -> Iterator[tuple[int, Outcome]]:
+        """Train every plan, in order."""
+        parts = EngineData(*(EnginePart(p.X.astype(self.dtype), p.Y.astype(self.dtype), p.labels) for p in data))
+        for number, plan in enumerate(plans):
+            outcome = _Training(plan, parts, self.dtype).run()
+            self._steps += outcome.state.step - plan.start.step
+            yield number, outcome
+
+    def predict(self, layers: Sequence[Layer], parameters: Vector, X: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The outputs of the last layer, [rows, n_out]."""
+        return forward(layers, parameters.astype(self.dtype), X.astype(self.dtype)).outputs.astype(np.float32)
+
+    def steps(self) -> int:
+        """How many updates have been made so far."""
+        return self._steps
+
+
+# ---------------------------------------------------------------------------------------------- forward and backward
+
+
+@dataclass
+class Pass:
+    """What a forward pass leaves for the backward pass: z and a of every layer; a[0] is the input."""
+
+    z: list[Vector] = field(default_factory=list)
+    a: list[Vector] = field(default_factory=list)
+
+    @property
+    def outputs(self) -> Vector:
+        return self.a[-1]
+
+
+def weights(layers: Sequence[Layer], parameters: Vector) -> list[tuple[Vector, Vector]]:
+    """The views (W, b) of every layer into the parameter vector."""
+    views, at = [], 0
+    for n_in, n_out, _ in layers:
+        end = at + n_in * n_out
+        views.append((parameters[at:end].reshape(n_in, n_out), parameters[end : end + n_out]))
+        at = end + n_out
+    return views
+
+
+def forward(layers: Sequence[Layer], parameters: Vector, X: Vector) -> Pass:
+    """z = a·W + b and a = φ(z), layer by layer."""
+    result = Pass(a=[X])
+    with np.errstate(all="ignore"):
+        for layer, (W, b) in zip(layers, weights(layers, parameters), strict=True):
+            result.z.append(result.a[-1] @ W + b)
+            result.a.append(layer.activation(result.z[-1]))
+    return result
+
+
+def backward(
+    layers: Sequence[Layer], parameters: Vector, passed: Pass, loss: Loss, target: Vector
+) -> tuple[Vector, list[Vector]]:
+    """Back-propagation: the gradient of the mean loss as one vector, and ∂loss/∂z of every layer [rows, units]."""
+    gradient = np.empty_like(parameters)
+    deltas: list[Vector] = []
+    pairs = list(zip(layers, weights(layers, parameters), weights(layers, gradient), strict=True))
+    with np.errstate(all="ignore"):
+        # The mean is over rows, and over outputs too unless the loss is softmax's, which prices a whole row.
+        priced = passed.outputs.shape[0] if loss.expression is None else passed.outputs.size
+        slope_of_a = loss.slopes(passed.outputs, target) / priced
+        for number in reversed(range(len(layers))):
+            layer, (W, _), (gradient_W, gradient_b) = pairs[number]
+            delta = slope_of_a * layer.activation.slope(passed.z[number])
+            gradient_W[:] = passed.a[number].T @ delta
+            gradient_b[:] = delta.sum(axis=0)
+            slope_of_a = delta @ W.T
+            deltas.insert(0, delta)
+    return gradient, deltas
+
+
+# ---------------------------------------------------------------------------------------------- order, score, flow
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """SplitMix64's finalizer (Steele et al., 2014): every bit of x decides about every bit of the result."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def epoch_order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
+    """The order of n rows in one epoch: Fisher and Yates' shuffle with numbers that depend on (seed, epoch) only."""
+    key = _mixed(_mixed(np.array([seed], np.uint64) + _GOLDEN) + np.uint64(epoch))
+    random = _mixed(key + (np.arange(n, dtype=np.uint64) + np.uint64(1)) * _GOLDEN)
+    bound = np.arange(1, n + 1, dtype=np.uint64)
+    chosen = (((random >> np.uint64(32)) * bound) >> np.uint64(32)).tolist()
+    order = list(range(n))
+    for i in range(n - 1, 0, -1):
+        j = chosen[i]
+        order[i], order[j] = order[j], order[i]
+    return np.array(order, dtype=np.int64)
+
+
+def targets_of(loss: Loss, part: EnginePart) -> NDArray[Any]:
+    """What the loss compares predictions with: class numbers for softmax, else the target columns."""
+    return part.labels if loss.expression is None else part.Y
+
+
+def score(loss: Loss, outputs: Vector, part: EnginePart) -> float:
+    """Accuracy for classes; R² for numbers: 1 − the squared error over that of the constant mean."""
+    if len(part.labels):
+        chosen = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > loss.threshold
+        return float(np.mean(chosen == part.labels))
+    spread = np.sum((part.Y - part.Y.mean(axis=0)) ** 2)
+    return float(1 - np.sum((part.Y - outputs) ** 2) / spread) if spread > 0 else math.nan
+
+
+def measure(
+    layers: Sequence[Layer], loss: Loss, parameters: Vector, part: EnginePart, previous: Vector | None = None
+) -> NDArray[np.float64]:
+    """The gradient flow on the first rows of a part: [layer, quantity], in double precision.
+
+    `previous` holds the parameters before the last update, for the update ratio (NaN without).
+    """
+    rows = EnginePart(part.X[:SAMPLE_ROWS], part.Y[:SAMPLE_ROWS], part.labels[:SAMPLE_ROWS])
+    exact = parameters.astype(np.float64)
+    passed = forward(layers, exact, rows.X.astype(np.float64))
+    gradient, deltas = backward(layers, exact, passed, loss, targets_of(loss, rows))
+    after = weights(layers, exact)
+    before = weights(layers, exact if previous is None else previous.astype(np.float64))
+    result = np.empty((len(layers), len(QUANTITIES)))
+    for l, layer in enumerate(layers):
+        z, a = passed.z[l], passed.a[l + 1]
+        slopes = np.abs(layer.activation.slope(z))
+        W = before[l][0]
+        result[l] = (
+            _rms(deltas[l]) * len(rows.X),  # of one row's loss, not of its share in the mean
+            _rms(weights(layers, gradient)[l][0]),
+            z.mean(), _rms(z), a.mean(), _rms(a),
+            np.mean(slopes < SATURATED_BELOW * layer.activation.usual_slope),
+            np.mean(np.all(slopes == 0, axis=0)),
+            math.nan if previous is None or not W.any() else _rms(after[l][0] - W) / _rms(W),
+        )  # fmt: skip
+    return result
+
+
+def _rms(x: Vector) -> float:
+    return float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
+
+
+# ---------------------------------------------------------------------------------------------- training
+
+
+class _Diverged(Exception):
+    """A loss that is not a finite number, found in the forward pass `passed`."""
+
+    def __init__(self, step: int, passed: Pass) -> None:
+        super().__init__(step)
+        bad = [not np.isfinite(z).all() for z in passed.z]
+        self.step, self.layer = step, bad.index(True) + 1 if any(bad) else len(bad)
+
+
+class _Training:
+    """One network on its way through the epochs."""
+
+    def __init__(self, plan: Plan, data: EngineData, dtype: np.dtype[Any]) -> None:
+        self.plan, self.data = plan, data
+        self.parameters = plan.start.parameters.astype(dtype)
+        self.moments = plan.start.moments.astype(dtype)
+        self.step, self.epoch = plan.start.step, plan.start.epoch
+        self.best, self.best_loss, self.best_epoch = plan.start.best, plan.start.best_loss, plan.start.best_epoch
+        self.previous: Vector | None = None
+        self.history: list[tuple[float, ...]] = []
+        self.flow: list[NDArray[np.float64]] = []
+        self.watched: list[int] = []
+        self.began = time.perf_counter()
+
+    def run(self) -> Outcome:
+        status: Status = "finished"
+        step = layer = None
+        try:
+            if self.epoch == 0:
+                self.watch()
+            while self.epoch < self.plan.epochs:
+                self.run_epoch()
+                if self.has_stopped():
+                    status = "stopped"
+                    break
+        except _Diverged as found:
+            status, step, layer = "diverged", found.step, found.layer
+        return self.outcome(status, step, layer)
+
+    def run_epoch(self) -> None:
+        train = self.data.train
+        n = len(train.X)
+        whole = self.plan.batch_size >= n
+        order = np.arange(n) if whole else epoch_order(self.plan.seed, self.epoch, n)
+        total = 0.0
+        for start in range(0, n, self.plan.batch_size):
+            rows = order[start : start + self.plan.batch_size]
+            total += len(rows) * self.update(EnginePart(train.X[rows], train.Y[rows], train.labels[rows] if len(train.labels) else train.labels))
+        self.epoch += 1
+        valid_loss, valid_score, passed = self.evaluate(self.data.valid)
+        self.history.append((self.step, self.epoch, time.perf_counter() - self.began, total / n, valid_loss, valid_score))
+        if not math.isfinite(valid_loss):
+            raise _Diverged(self.step, passed)
+        self.watch()
+        if self.plan.patience and valid_loss < self.best_loss:
+            self.best, self.best_loss, self.best_epoch = self.parameters.copy(), valid_loss, self.epoch
+
+    def update(self, batch: EnginePart) -> float:
+        """One step on one batch: forward, loss, backward, clip, the optimizer's rule."""
+        plan = self.plan
+        passed = forward(plan.layers, self.parameters, batch.X)
+        target = targets_of(plan.loss, batch)
+        with np.errstate(all="ignore"):
+            loss = plan.loss(passed.outputs, target)
+        if not math.isfinite(loss):
+            raise _Diverged(self.step + 1, passed)
+        gradient, _ = backward(plan.layers, self.parameters, passed, plan.loss, target)
+        if plan.clip_norm is not None:
+            norm = math.sqrt(np.sum(np.square(gradient, dtype=np.float64)))
+            gradient *= min(1.0, plan.clip_norm / (norm + 1e-6))
+        self.previous = self.parameters
+        lr = float(plan.learning_rates[self.step])
+        self.step += 1
+        self.parameters, self.moments = plan.optimizer.step(self.parameters, gradient, self.moments, self.step, lr)
+        return loss
+
+    def evaluate(self, part: EnginePart, parameters: Vector | None = None) -> tuple[float, float, Pass]:
+        passed = forward(self.plan.layers, self.parameters if parameters is None else parameters, part.X)
+        with np.errstate(all="ignore"):
+            loss = self.plan.loss(passed.outputs, targets_of(self.plan.loss, part))
+            return loss, score(self.plan.loss, passed.outputs, part), passed
+
+    def watch(self) -> None:
+        if self.epoch in self.plan.watch:
+            self.flow.append(measure(self.plan.layers, self.plan.loss, self.parameters, self.data.train, self.previous))
+            self.watched.append(self.epoch)
+
+    def has_stopped(self) -> bool:
+        patience = self.plan.patience
+        return patience is not None and self.epoch - self.best_epoch >= patience and self.epoch < self.plan.epochs
+
+    def outcome(self, status: Status, step: int | None, layer: int | None) -> Outcome:
+        chosen = self.parameters if self.best is None else self.best
+        results = [self.evaluate(part, chosen)[:2] for part in self.data]
+        state = replace(
+            self.plan.start, parameters=self.parameters, moments=self.moments, step=self.step, epoch=self.epoch,
+            best=self.best, best_loss=self.best_loss, best_epoch=self.best_epoch,
+        )  # fmt: skip
+        (a, b, c), (x, y, z) = zip(*results, strict=True)
+        return Outcome(
+            status=status,
+            state=state,
+            history=np.array(self.history).reshape(-1, 6),
+            flow=np.array(self.flow).reshape(-1, len(self.plan.layers), len(QUANTITIES)),
+            watched=np.array(self.watched, dtype=np.int64),
+            losses=(a, b, c),
+            scores=(x, y, z),
+            seconds=time.perf_counter() - self.began,
+            diverged_step=step,
+            diverged_layer=layer,
+        )

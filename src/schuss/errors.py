@@ -1,0 +1,77 @@
+"""Every exception schuss raises on purpose: what was expected, what came, what to do."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable
+
+
+class SchussError(Exception):
+    """The base of every error schuss raises on purpose; the command line prints it and exits with 2."""
+
+
+class InvalidInput(SchussError, ValueError):
+    """An argument that cannot be used: a depth of 0, a learning rate that is not a number, …"""
+
+
+class UnknownName(InvalidInput):
+    """A name that schuss does not know; the message suggests the nearest known ones."""
+
+
+class FormulaError(InvalidInput):
+    """A formula or definition outside the language of expressions."""
+
+
+class DataError(InvalidInput):
+    """Data that cannot be learned from: a missing file, a ragged row, a target with one class, …"""
+
+
+class RunFileError(InvalidInput):
+    """A run file that is truncated, edited or written by something else."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownName:
+    """Build the error for a name that is not among the known ones.
+
+    >>> print(unknown_name("optimizer", "adm", ["sgd", "adam", "adamw"]))
+    unknown optimizer 'adm'; did you mean adam or adamw? Known: adam, adamw, sgd.
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(near)}?" if near else "."
+    return UnknownName(f"unknown {kind} '{name}'{hint} Known: {', '.join(names)}.")
+
+
+def positive_integer(what: str, value: object) -> int:
+    """Return `value` if it is a whole number of at least 1.
+
+    >>> positive_integer("depth", 4)
+    4
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < 1:
+        raise InvalidInput(f"{what} must be a whole number of at least 1, but is {value!r}.")
+    return int(value.__index__())
+
+
+def finite_number(what: str, value: object) -> float:
+    """Return `value` as a float if it is a finite number."""
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise InvalidInput(f"{what} must be a finite number, but is {value!r}.")
+    return number
+
+
+def positive_number(what: str, value: object) -> float:
+    """Return `value` as a float if it is finite and greater than 0.
+
+    >>> positive_number("lr", 0.1)
+    0.1
+    """
+    number = finite_number(what, value)
+    if number <= 0:
+        raise InvalidInput(f"{what} must be greater than 0, but is {value!r}.")
+    return number

@@ -1,0 +1,157 @@
+"""Initial weights: from all zero, which never learns, to the scale that keeps the signal's variance at any activation.
+
+An initializer is a function of a random generator, the shape (fan_in, fan_out) of the weights and the activation whose
+outputs the layer reads; keyword-only arguments are its parameters.
+
+>>> float(round(auto_gain(find_activation("relu")) ** 2, 12))
+2.0
+>>> weights = he_normal.sample(np.random.default_rng(0), (200, 300))
+>>> weights.shape, float(weights.std().round(2))  # √(2 / 200)
+((200, 300), 0.1)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TypeAlias
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from schuss.activations import Activation, find_activation, gaussian_mean, identity
+from schuss.definitions import Settings, configured, label, lookup, names_of, signature
+from schuss.errors import FormulaError, InvalidInput
+
+Weights: TypeAlias = NDArray[np.floating]
+Shape: TypeAlias = tuple[int, int]
+
+
+@dataclass(frozen=True, repr=False)
+class Initializer:
+    """A rule for initial weights; `he_normal(gain=0.5)` is a configured copy."""
+
+    name: str
+    rule: Callable[..., Weights] = field(compare=False)
+    settings: Settings = ()
+    defaults: Settings = field(default=(), compare=False)
+    description: str = field(default="", compare=False)
+
+    def __call__(self, **parameters: float) -> Initializer:
+        settings = configured(self.name, self.settings, parameters)
+        return Initializer(self.name, self.rule, settings, self.defaults, self.description)
+
+    def sample(self, random: Generator, shape: Shape, reads: Activation = identity) -> NDArray[np.float32]:
+        """Weights float32 [fan_in, fan_out] for a layer that reads the outputs of the activation `reads`."""
+        return np.asarray(self.rule(random, shape, reads, **dict(self.settings)), dtype=np.float32)
+
+    def __str__(self) -> str:
+        return label(self.name, self.settings, self.defaults)
+
+    __repr__ = __str__
+
+
+def initializer(function: Callable[..., Weights]) -> Initializer:
+    """Turn a function of (random, shape, reads) into an Initializer."""
+    positional, settings = signature(function)
+    if len(positional) != 3:
+        raise FormulaError(f"an initializer is a function of (random, shape, reads), but {function.__name__} takes {positional}.")
+    return Initializer(function.__name__, function, settings, settings, (function.__doc__ or "").strip())
+
+
+def find_initializer(wanted: str | Initializer) -> Initializer:
+    """An initializer from itself, its name, or a configured name such as "normal(std=0.05)"."""
+    if isinstance(wanted, Initializer):
+        return wanted
+    return lookup("initializer", wanted, INITIALIZERS, lambda found, **changes: found(**changes))
+
+
+@lru_cache(maxsize=256)
+def auto_gain(reads: Activation) -> float:
+    """1 / √E[φ(x)²] for x ~ N(0, 1): √2 for relu, 1 for identity and selu, found by quadrature for any other.
+
+    Weights of variance gain² / fan_in on inputs φ(z), z ~ N(0, 1), give the next z variance 1 again.
+    """
+    power = gaussian_mean(reads.expression**2)
+    if not 0 < power < math.inf:
+        raise InvalidInput(
+            f"no scale keeps the variance of z at 1 for {reads}: the mean of its square is {power:g}. "
+            "Give the layer an initializer of its own, such as glorot_normal."
+        )
+    return 1 / math.sqrt(power)
+
+
+@initializer
+def zeros(random: Generator, shape: Shape, reads: Activation) -> Weights:
+    """All zero: every unit of a layer computes and learns the same, so a stack does not learn."""
+    return np.zeros(shape)
+
+
+@initializer
+def constant(random: Generator, shape: Shape, reads: Activation, *, value: float = 0.1) -> Weights:
+    """All the same number: symmetric like zeros."""
+    return np.full(shape, value)
+
+
+@initializer
+def normal(random: Generator, shape: Shape, reads: Activation, *, std: float = 0.01) -> Weights:
+    """N(0, std²), the same for every fan-in, as before 2010."""
+    return std * random.standard_normal(shape, dtype=np.float32)
+
+
+@initializer
+def uniform(random: Generator, shape: Shape, reads: Activation, *, limit: float = 0.05) -> Weights:
+    """Uniform in −limit … limit."""
+    return limit * (2 * random.random(shape, dtype=np.float32) - 1)
+
+
+@initializer
+def glorot_normal(random: Generator, shape: Shape, reads: Activation, *, gain: float = 1.0) -> Weights:
+    """N(0, gain² · 2 / (fan_in + fan_out)): between what forward and backward ask for (Glorot and Bengio, 2010)."""
+    return gain * math.sqrt(2 / sum(shape)) * random.standard_normal(shape, dtype=np.float32)
+
+
+@initializer
+def glorot_uniform(random: Generator, shape: Shape, reads: Activation, *, gain: float = 1.0) -> Weights:
+    """Uniform with Glorot's variance: limit gain · √(6 / (fan_in + fan_out))."""
+    return gain * math.sqrt(6 / sum(shape)) * (2 * random.random(shape, dtype=np.float32) - 1)
+
+
+@initializer
+def he_normal(random: Generator, shape: Shape, reads: Activation, *, gain: float = math.sqrt(2)) -> Weights:
+    """N(0, gain² / fan_in) with gain √2, right for ReLU (He et al., 2015)."""
+    return gain / math.sqrt(shape[0]) * random.standard_normal(shape, dtype=np.float32)
+
+
+@initializer
+def he_uniform(random: Generator, shape: Shape, reads: Activation, *, gain: float = math.sqrt(2)) -> Weights:
+    """Uniform with He's variance: limit gain · √(3 / fan_in)."""
+    return gain * math.sqrt(3 / shape[0]) * (2 * random.random(shape, dtype=np.float32) - 1)
+
+
+@initializer
+def lecun(random: Generator, shape: Shape, reads: Activation, *, gain: float = 1.0) -> Weights:
+    """N(0, gain² / fan_in): keeps the variance of a linear layer (LeCun et al., 1998), also SELU's."""
+    return gain / math.sqrt(shape[0]) * random.standard_normal(shape, dtype=np.float32)
+
+
+@initializer
+def orthogonal(random: Generator, shape: Shape, reads: Activation, *, gain: float = 1.0) -> Weights:
+    """gain times a random matrix with orthonormal rows or columns: keeps lengths exactly (Saxe et al., 2014)."""
+    q, r = np.linalg.qr(random.standard_normal((max(shape), min(shape))))
+    q = q * np.sign(np.diag(r))  # without the signs the distribution would depend on LAPACK's choice of them
+    return gain * (q if shape[0] >= shape[1] else q.T)
+
+
+@initializer
+def auto(random: Generator, shape: Shape, reads: Activation) -> Weights:
+    """N(0, σ_w² / fan_in), σ_w² = 1 / E[φ(x)²]: the variance of z stays 1 through any activation φ, the user's included."""
+    return auto_gain(reads) / math.sqrt(shape[0]) * random.standard_normal(shape, dtype=np.float32)
+
+
+INITIALIZERS: dict[str, Initializer] = names_of(
+    [zeros, constant, normal, uniform, glorot_normal, glorot_uniform, he_normal, he_uniform, lecun, orthogonal, auto]
+)

@@ -1,0 +1,166 @@
+"""The gradient seen layer by layer: where it vanishes, explodes, or meets dead units.
+
+Shown is what does not depend on the loss's scale: δ of each layer relative to the last hidden layer, and how many powers
+of ten it loses a layer on its way back.
+
+>>> from schuss.data import load
+>>> from schuss.network import mlp
+>>> deep = flow(mlp(hidden=[64] * 10, activation="sigmoid", init="glorot_normal"), load("digits"))
+>>> bool(deep.relative[0] < 1e-4), round(deep.decades_per_layer, 1)
+(True, 0.6)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schuss import charts, tables
+from schuss.data import Dataset
+from schuss.engines import QUANTITIES
+from schuss.engines.encoded import default_loss, engine_data, n_outputs
+from schuss.engines.reference import measure
+from schuss.errors import unknown_name
+from schuss.layers import Layer
+from schuss.losses import Loss, find_loss
+from schuss.network import Network
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class GradientFlow:
+    """One measurement of the hidden layers, from the input on.
+
+    Every quantity of `schuss.engines.QUANTITIES` is an attribute, an array with one number a layer:
+
+    delta : root mean square of ∂loss/∂z over rows and units, for the loss of one row
+    weight_gradient : root mean square of ∂loss/∂W
+    z_mean, z_rms, activation_mean, activation_rms : of the pre-activations z and the activations φ(z)
+    saturated : share of rows × units whose |φ′(z)| is below 1 % of φ's usual slope
+    dead : share of units whose φ′ is 0 on every row
+    update_ratio : root mean square of the last update of W over that of W; NaN before training
+    """
+
+    layers: tuple[Layer, ...]
+    values: NDArray[np.float64]  # [layer, quantity]
+    epoch: int = 0
+
+    def __getattr__(self, name: str) -> NDArray[np.float64]:
+        if name not in QUANTITIES:
+            raise AttributeError(f"a gradient flow has no {name!r}; it has {', '.join(QUANTITIES)}")
+        column: NDArray[np.float64] = self.values[:, QUANTITIES.index(name)]
+        return column
+
+    @property
+    def relative(self) -> NDArray[np.float64]:
+        """δ of each layer over δ of the last hidden layer."""
+        with np.errstate(all="ignore"):
+            return np.asarray(self.delta / self.delta[-1])
+
+    @property
+    def decades_per_layer(self) -> float:
+        """How many powers of ten δ loses a layer on its way back: a least-squares slope; negative where it grows.
+
+        NaN with fewer than two layers that a gradient reaches.
+        """
+        number = np.arange(1, len(self.layers) + 1)
+        reached = (self.delta > 0) & np.isfinite(self.delta)
+        if np.count_nonzero(reached) < 2:
+            return math.nan
+        return float(np.polyfit(number[reached], np.log10(self.delta[reached]), 1)[0])
+
+    def to_json(self) -> dict[str, Any]:
+        """The measurement as plain numbers; what is not a finite number is None."""
+        rows = []
+        for number, layer in enumerate(self.layers):
+            row: dict[str, Any] = {"layer": number + 1, "units": layer.n_out, "activation": str(layer.activation)}
+            row |= {name: _finite(self.values[number, q]) for q, name in enumerate(QUANTITIES)}
+            rows.append(row | {"relative": _finite(self.relative[number])})
+        return {"epoch": self.epoch, "layers": rows, "decades_per_layer": _finite(self.decades_per_layer)}
+
+    def table(self) -> str:
+        """The measurement as a text table, one line a layer."""
+        return tables.as_text(tables.flow_table(self))
+
+    def plot(self) -> Figure:
+        """δ, weight gradient, signal and shares of saturated and dead units against the layer."""
+        return charts.flow_chart(self)
+
+    def __repr__(self) -> str:
+        return f"GradientFlow({len(self.layers)} layers, epoch {self.epoch}, {self.decades_per_layer:+.2f} decades a layer)"
+
+
+@dataclass(frozen=True)
+class FlowHistory:
+    """The measurements of one training, in order; `history["delta"]` is an array [measurement, layer]."""
+
+    measurements: tuple[GradientFlow, ...]
+
+    @property
+    def epochs(self) -> NDArray[np.int64]:
+        """After which epochs the flow was measured; 0 is before training."""
+        return np.array([flow.epoch for flow in self.measurements], dtype=np.int64)
+
+    def __getitem__(self, quantity: str) -> NDArray[np.float64]:
+        if quantity not in (*QUANTITIES, "relative"):
+            raise unknown_name("quantity of a gradient flow", quantity, (*QUANTITIES, "relative"))
+        return np.array([getattr(flow, quantity) for flow in self.measurements])
+
+    def __len__(self) -> int:
+        return len(self.measurements)
+
+    def __iter__(self) -> Iterator[GradientFlow]:
+        return iter(self.measurements)
+
+    @property
+    def first(self) -> GradientFlow:
+        """The first measurement: before training, unless the training went on from an earlier one."""
+        return self.measurements[0]
+
+    @property
+    def last(self) -> GradientFlow:
+        """The last measurement."""
+        return self.measurements[-1]
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Every measurement as plain numbers."""
+        return [flow.to_json() for flow in self.measurements]
+
+    def table(self) -> str:
+        """How δ and the update ratio of every layer change through training."""
+        return tables.as_text(tables.flow_history_table(self))
+
+    def plot(self) -> Figure:
+        """δ of every layer against the epoch, and update ratios."""
+        return charts.flow_history_chart(self)
+
+
+def flow(network: Network, data: Dataset, *, seed: int = 0, loss: str | Loss | None = None) -> GradientFlow:
+    """The gradient flow at initialisation, without training, in double precision.
+
+    Parameters
+    ----------
+    seed : of the initial weights.
+    loss : by default the one that training would use.
+    """
+    chosen = default_loss(data) if loss is None else find_loss(loss)
+    layers = network.layers(data.n_inputs, n_outputs(data, chosen))
+    parameters = network.initial(layers[0].n_in, layers[-1].n_out, seed)
+    return hidden_flow(layers, measure(layers, chosen, parameters, engine_data(data, chosen).train))
+
+
+def hidden_flow(layers: tuple[Layer, ...], values: NDArray[np.float64], epoch: int = 0) -> GradientFlow:
+    """The measurement of the hidden layers out of that of all layers; without hidden layers, of the output layer."""
+    hidden = max(len(layers) - 1, 1)
+    return GradientFlow(layers[:hidden], values[:hidden], epoch)
+
+
+def _finite(x: float) -> float | None:
+    return float(x) if math.isfinite(x) else None

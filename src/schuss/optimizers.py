@@ -1,0 +1,207 @@
+"""Optimizers, in the order history found them, each mending the one before.
+
+A function decorated with `optimizer` becomes an `Optimizer`. Its signature says everything: `w` weights and `g` gradient,
+further positional names are state the rule keeps (zero at the start), `t` is the step counting from 1, keyword-only
+names are hyper-parameters; it returns the new weights and the new state, in the order of the arguments.
+
+>>> from schuss.expressions import sign
+>>> @optimizer(search=(1e-4, 1e-1))
+... def signed(w, g, m, *, lr=0.001, beta=0.9):
+...     m = beta * m + (1 - beta) * g
+...     return w - lr * sign(m), m
+>>> signed.state, signed(lr=0.01)
+(('m',), signed(lr=0.01))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeAlias, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schuss import expressions, formulas
+from schuss.definitions import Settings, configured, label, lookup, names_of, recorded, signature
+from schuss.errors import FormulaError, positive_number
+from schuss.expressions import Expression, sqrt
+from schuss.programs import Program, compile_program
+
+Update: TypeAlias = "tuple[Expression, ...] | Expression"
+
+
+@dataclass(frozen=True, repr=False)
+class Optimizer:
+    """A rule that turns a gradient into new weights.
+
+    `updates` holds the new weights, then the new state, as expressions of w, g, the state, t and the hyper-parameters.
+    `search` is the range of learning rates, on a log scale, in which `compare` looks for the best one.
+    `full_batch` rules take the whole training set as their batch. `adam(lr=0.01)` is a configured copy.
+    """
+
+    name: str
+    updates: tuple[Expression, ...]
+    state: tuple[str, ...] = ()
+    settings: Settings = ()
+    defaults: Settings = field(default=(), compare=False)
+    description: str = field(default="", compare=False)
+    search: tuple[float, float] = (1e-4, 1.0)
+    full_batch: bool = False
+
+    def __call__(self, **hyperparameters: float) -> Optimizer:
+        settings = configured(self.name, self.settings, hyperparameters)
+        return Optimizer(
+            self.name, self.updates, self.state, settings, self.defaults, self.description, self.search, self.full_batch
+        )
+
+    @property
+    def lr(self) -> float:
+        """The learning rate."""
+        return dict(self.settings)["lr"]
+
+    def step(self, w: NDArray[Any], g: NDArray[Any], state: NDArray[Any], t: int, lr: float) -> tuple[NDArray[Any], NDArray[Any]]:
+        """One update: weights [n], gradient [n] and state [n_state, n] → new weights and new state, dtype kept."""
+        values = {**dict(self.settings), "lr": lr, "t": float(t), "w": w, "g": g, **dict(zip(self.state, state, strict=True))}
+        new = [np.broadcast_to(expressions.evaluate(e, values), w.shape).astype(w.dtype) for e in self.updates]
+        return new[0], np.stack(new[1:]) if self.state else state
+
+    @cached_property
+    def program(self) -> Program:
+        """(w, g, *state) → (w, *state) in place, for the native engine; scalars are the hyper-parameters, then t."""
+        aliases = {0: 0} | {k: k + 1 for k in range(1, len(self.updates))}
+        scalars = [*(name for name, _ in self.settings), "t"]
+        return compile_program(self.updates, ["w", "g", *self.state], scalars, aliases)
+
+    @property
+    def text(self) -> str:
+        """The rule in Python's notation: one assignment for each of w and the state."""
+        return "; ".join(f"{name} = {formulas.text(e)}" for name, e in zip(("w", *self.state), self.updates, strict=True))
+
+    @property
+    def latex(self) -> str:
+        """The rule as LaTeX: w and each state, as they become."""
+        lines = [f"{name} \\leftarrow {formulas.latex(e)}" for name, e in zip(("w", *self.state), self.updates, strict=True)]
+        return " \\\\ ".join([*lines[1:], lines[0]])
+
+    def __str__(self) -> str:
+        return label(self.name, self.settings, self.defaults)
+
+    __repr__ = __str__
+
+
+@overload
+def optimizer(function: Callable[..., Update], /) -> Optimizer: ...
+@overload
+def optimizer(*, search: tuple[float, float] = ..., full_batch: bool = ...) -> Callable[[Callable[..., Update]], Optimizer]: ...
+def optimizer(
+    function: Callable[..., Update] | None = None, *, search: tuple[float, float] = (1e-4, 1.0), full_batch: bool = False
+) -> Any:
+    """Turn an update rule into an Optimizer; used as `@optimizer` or as `@optimizer(search=(1e-4, 1e-1))`.
+
+    FormulaError if the rule lacks w, g or the hyper-parameter lr, or returns another number of values than it has state.
+    """
+    if function is None:
+        return lambda rule: optimizer_from(rule, search, full_batch)
+    return optimizer_from(function, search, full_batch)
+
+
+def optimizer_from(function: Callable[..., Update], search: tuple[float, float], full_batch: bool) -> Optimizer:
+    """Read the signature of an update rule and record it."""
+    positional, settings = signature(function)
+    if positional[:2] != ("w", "g"):
+        raise FormulaError(f"an optimizer's first arguments are w and g, but {function.__name__} has {positional}.")
+    if "lr" not in dict(settings):
+        raise FormulaError(f"an optimizer has a learning rate: give {function.__name__} a keyword-only lr with a default.")
+    positive_number("lr", dict(settings)["lr"])
+    state = tuple(name for name in positional[2:] if name != "t")
+    updates = recorded(function)
+    if len(updates) != 1 + len(state):
+        raise FormulaError(
+            f"{function.__name__} keeps {len(state)} state arrays {state}, so it must return {1 + len(state)} values "
+            f"(the new w, then each state), but it returns {len(updates)}."
+        )
+    description = (function.__doc__ or "").strip()
+    return Optimizer(function.__name__, updates, state, settings, settings, description, search, full_batch)
+
+
+def find_optimizer(wanted: str | Optimizer) -> Optimizer:
+    """An optimizer from itself, its name, or a configured name such as "adam(lr=0.01, beta1=0.8)".
+
+    >>> find_optimizer("momentum(lr=0.1)")
+    momentum(lr=0.1)
+    """
+    if isinstance(wanted, Optimizer):
+        return wanted
+    if not isinstance(wanted, str):
+        raise FormulaError(f"an optimizer is a name or an Optimizer, but {wanted!r} came.")
+    return lookup("optimizer", wanted, OPTIMIZERS, lambda found, **changes: found(**changes))
+
+
+@optimizer(search=(1e-2, 10.0), full_batch=True)
+def gd(w: Expression, g: Expression, *, lr: float = 0.1) -> Update:
+    """Gradient descent: the exact gradient of the whole training set for every step (Cauchy, 1847)."""
+    return w - lr * g
+
+
+@optimizer(search=(1e-3, 1.0))
+def sgd(w: Expression, g: Expression, *, lr: float = 0.01) -> Update:
+    """Stochastic gradient descent: the same rule on a random part of the data, many steps a pass (Robbins and Monro, 1951)."""
+    return w - lr * g
+
+
+@optimizer(search=(1e-4, 1.0))
+def momentum(w: Expression, g: Expression, v: Expression, *, lr: float = 0.01, momentum: float = 0.9) -> Update:
+    """SGD with momentum (Polyak, 1964), in PyTorch's form: v ← μv + g, w ← w − lr·v; it zigzags less."""
+    v = momentum * v + g
+    return w - lr * v, v
+
+
+@optimizer(search=(1e-4, 1.0))
+def nesterov(w: Expression, g: Expression, v: Expression, *, lr: float = 0.01, momentum: float = 0.9) -> Update:
+    """Momentum that looks one step ahead (Nesterov, 1983), in PyTorch's form: w ← w − lr·(g + μv)."""
+    v = momentum * v + g
+    return w - lr * (g + momentum * v), v
+
+
+@optimizer(search=(1e-3, 1.0))
+def adagrad(w: Expression, g: Expression, s: Expression, *, lr: float = 0.01, epsilon: float = 1e-10) -> Update:
+    """A step size of its own for each weight, smaller the more it has moved (Duchi et al., 2011)."""
+    s = s + g * g
+    return w - lr * g / (sqrt(s) + epsilon), s
+
+
+@optimizer(search=(1e-4, 1e-1))
+def rmsprop(
+    w: Expression, g: Expression, s: Expression, *, lr: float = 0.01, decay: float = 0.99, epsilon: float = 1e-8
+) -> Update:
+    """Adagrad that forgets, so that its steps do not die out (Hinton, 2012); `decay` is PyTorch's alpha."""
+    s = decay * s + (1 - decay) * g * g
+    return w - lr * g / (sqrt(s) + epsilon), s
+
+
+@optimizer(search=(1e-4, 1e-1))
+def adam(
+    w: Expression, g: Expression, m: Expression, v: Expression, t: Expression,
+    *, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8,
+) -> Update:  # fmt: skip
+    """Momentum and RMSProp together, both corrected for their start at zero (Kingma and Ba, 2015)."""
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g * g
+    return w - lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + epsilon), m, v
+
+
+@optimizer(search=(1e-4, 1e-1))
+def adamw(
+    w: Expression, g: Expression, m: Expression, v: Expression, t: Expression,
+    *, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8, weight_decay: float = 0.01,
+) -> Update:  # fmt: skip
+    """Adam with weight decay beside the gradient, not inside it (Loshchilov and Hutter, 2019)."""
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g * g
+    w = w * (1 - lr * weight_decay)
+    return w - lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + epsilon), m, v
+
+
+OPTIMIZERS: dict[str, Optimizer] = names_of([gd, sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw])

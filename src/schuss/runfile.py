@@ -1,0 +1,323 @@
+"""Run files: safetensors with JSON metadata, written whole or not at all, and checked to the last bit when read.
+
+Activations, optimizers, losses and schedules are kept as their formulas, so a run with a user's own definitions loads
+anywhere; formulas are parsed, never executed. A digest over metadata and arrays tells an edited or damaged file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schuss import formulas
+from schuss.activations import Activation
+from schuss.definitions import Settings
+from schuss.encoding import Encoding
+from schuss.engines import HISTORY, QUANTITIES, Outcome, State
+from schuss.errors import InvalidInput, RunFileError, SchussError
+from schuss.initializers import INITIALIZERS, Initializer, find_initializer
+from schuss.layers import Dense, Layer
+from schuss.losses import Loss
+from schuss.network import Network
+from schuss.optimizers import Optimizer
+from schuss.recipe import Recipe
+from schuss.schedules import Schedule
+
+FORMAT = 1
+
+
+class Content(NamedTuple):
+    """Everything in a run file, in the order of the fields of a Run."""
+
+    network: Network
+    recipe: Recipe
+    seed: int
+    loss: Loss
+    layers: tuple[Layer, ...]
+    encoding: Encoding
+    fingerprint: str
+    outcome: Outcome
+
+
+# ---------------------------------------------------------------------------------------------- files
+
+
+def write(path: Path, content: Content) -> None:
+    """Write to a temporary file beside `path`, then rename: a full disk or a kill leaves the old file as it was."""
+    from safetensors.numpy import save
+
+    arrays = _arrays(content.outcome)
+    described = json.dumps(_describe(content), sort_keys=True)
+    raw = save(arrays, metadata={"schuss": described, "digest": _digest(described, arrays)})
+    write_atomically(path, raw)
+
+
+def write_atomically(path: Path, raw: bytes) -> None:
+    """Replace a file by new content, or leave it untouched; InvalidInput if the folder cannot be written to."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as temporary:
+            try:
+                temporary.write(raw)
+                temporary.flush()
+                os.fsync(temporary.fileno())
+                # A temporary file is private; the finished one gets the usual permissions.
+                os.chmod(temporary.name, 0o666 & ~_umask())
+                os.replace(temporary.name, path)
+            except BaseException:
+                os.unlink(temporary.name)
+                raise
+    except OSError as error:
+        raise InvalidInput(f"cannot write {path}: {error.strerror}. Choose a folder that exists and can be written to.") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def read(path: Path) -> Content:
+    """Read a run file. RunFileError for anything that `write` cannot have written."""
+    described, arrays = _raw(path)
+    try:
+        return _restore(json.loads(described), arrays)
+    except RunFileError:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, SchussError, RecursionError) as error:
+        raise RunFileError(f"{path} is not a run file that this version can read ({error}). Train and save the run again.") from error
+
+
+def _raw(path: Path) -> tuple[str, dict[str, NDArray[Any]]]:
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise RunFileError(f"there is no run file {path}; `schuss fit … --save {path.name}` makes one.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise RunFileError(f"{path} is not a run file, or is truncated ({error}).") from error
+    described = metadata.get("schuss", "")
+    if metadata.get("digest") != _digest(described, arrays):
+        raise RunFileError(f"{path} was changed after it was written, or is no run file; its content cannot be trusted.")
+    return described, arrays
+
+
+def _digest(described: str, arrays: Mapping[str, NDArray[Any]]) -> str:
+    digest = hashlib.sha256(described.encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+# ---------------------------------------------------------------------------------------------- describe
+
+
+def _arrays(outcome: Outcome) -> dict[str, NDArray[Any]]:
+    state = outcome.state
+    best = {} if state.best is None else {"best": np.asarray(state.best, np.float32)}
+    return best | {
+        "parameters": np.asarray(state.parameters, np.float32),
+        "moments": np.asarray(state.moments, np.float32),
+        "history": outcome.history,
+        "flow": outcome.flow,
+        "watched": outcome.watched,
+    }
+
+
+def _describe(content: Content) -> dict[str, Any]:
+    network, recipe, outcome = content.network, content.recipe, content.outcome
+    return {
+        "format": FORMAT,
+        "network": {
+            "hidden": [
+                {"units": d.units, "activation": _activation(d.activation), "init": str(d.init), "bias": str(d.bias)}
+                for d in network.hidden
+            ],
+            "output": _activation(network.output),
+            "output_init": str(network.output_init),
+        },
+        "recipe": {
+            "optimizer": _optimizer(recipe.optimizer),
+            "loss": None if recipe.loss is None else _loss(recipe.loss),
+            "batch_size": recipe.batch_size,
+            "epochs": recipe.epochs,
+            "schedule": {**_definition(recipe.schedule), "formula": formulas.text(recipe.schedule.formula)},
+            "patience": recipe.patience,
+            "clip_norm": recipe.clip_norm,
+        },
+        "seed": content.seed,
+        "loss": _loss(content.loss),
+        "sizes": [content.layers[0].n_in, *(layer.n_out for layer in content.layers)],
+        "encoding": content.encoding.to_json(),
+        "fingerprint": content.fingerprint,
+        "outcome": _outcome(outcome),
+    }
+
+
+def _definition(definition: Activation | Optimizer | Loss | Schedule) -> dict[str, Any]:
+    return {"name": definition.name, "settings": dict(definition.settings), "defaults": dict(definition.defaults)}
+
+
+def _activation(activation: Activation) -> dict[str, Any]:
+    return {**_definition(activation), "formula": formulas.text(activation.formula)}
+
+
+def _loss(loss: Loss) -> dict[str, Any]:
+    formula = None if loss.formula is None else formulas.text(loss.formula)
+    return {**_definition(loss), "formula": formula, "threshold": loss.threshold}
+
+
+def _optimizer(optimizer: Optimizer) -> dict[str, Any]:
+    return {
+        **_definition(optimizer),
+        "updates": [formulas.text(e) for e in optimizer.updates],
+        "state": list(optimizer.state),
+        "full_batch": optimizer.full_batch,
+        "search": list(optimizer.search),
+    }
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    state = outcome.state
+    return {
+        "status": outcome.status,
+        "step": state.step,
+        "epoch": state.epoch,
+        "best_loss": state.best_loss,
+        "best_epoch": state.best_epoch,
+        "losses": list(outcome.losses),
+        "scores": list(outcome.scores),
+        "seconds": outcome.seconds,
+        "diverged_step": outcome.diverged_step,
+        "diverged_layer": outcome.diverged_layer,
+    }
+
+
+# ---------------------------------------------------------------------------------------------- restore
+
+
+def _restore(d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Content:
+    if d["format"] != FORMAT:
+        raise RunFileError(f"this version reads run files of format {FORMAT}, but this file has format {d['format']}.")
+    network, recipe = _restored_network(d["network"]), _restored_recipe(d["recipe"])
+    loss = _restored_loss(d["loss"])
+    sizes = [int(size) for size in d["sizes"]]
+    if sizes[1:-1] != [dense.units for dense in network.hidden]:
+        raise RunFileError("the layers' sizes do not fit the network.")
+    layers = network.layers(sizes[0], sizes[-1])
+    encoding = Encoding.from_json(d["encoding"])
+    outcome = _restored_outcome(d["outcome"], arrays, layers, len(recipe.optimizer.state))
+    return Content(network, recipe, int(d["seed"]), loss, layers, encoding, str(d["fingerprint"]), outcome)
+
+
+def _restored_network(d: dict[str, Any]) -> Network:
+    hidden = [
+        Dense(h["units"], _restored_activation(h["activation"]), _initializer(h["init"]), _initializer(h["bias"]))
+        for h in d["hidden"]
+    ]
+    return Network(*hidden, output=_restored_activation(d["output"]), output_init=_initializer(d["output_init"]))
+
+
+def _settings(d: dict[str, Any], key: str) -> Settings:
+    return tuple((str(name), float(value)) for name, value in d[key].items())
+
+
+def _restored_activation(d: dict[str, Any]) -> Activation:
+    settings = _settings(d, "settings")
+    formula = formulas.parse(d["formula"], ["z", *(name for name, _ in settings)])
+    return Activation(str(d["name"]), formula, settings, _settings(d, "defaults"))
+
+
+def _restored_loss(d: dict[str, Any]) -> Loss:
+    settings = _settings(d, "settings")
+    names = ["prediction", "target", *(name for name, _ in settings)]
+    formula = None if d["formula"] is None else formulas.parse(d["formula"], names)
+    return Loss(str(d["name"]), formula, settings, _settings(d, "defaults"), threshold=float(d["threshold"]))
+
+
+def _restored_optimizer(d: dict[str, Any]) -> Optimizer:
+    settings, state = _settings(d, "settings"), tuple(str(name) for name in d["state"])
+    names = ["w", "g", *state, "t", *(name for name, _ in settings)]
+    updates = tuple(formulas.parse(line, names) for line in d["updates"])
+    low, high = d["search"]
+    if len(updates) != 1 + len(state) or "lr" not in dict(settings):
+        raise RunFileError("the optimizer's rule is incomplete.")
+    return Optimizer(
+        str(d["name"]), updates, state, settings, _settings(d, "defaults"),
+        search=(float(low), float(high)), full_batch=bool(d["full_batch"]),
+    )  # fmt: skip
+
+
+def _restored_recipe(d: dict[str, Any]) -> Recipe:
+    settings = _settings(d["schedule"], "settings")
+    names = ["progress", *(name for name, _ in settings)]
+    formula = formulas.parse(d["schedule"]["formula"], names)
+    return Recipe(
+        optimizer=_restored_optimizer(d["optimizer"]),
+        loss=None if d["loss"] is None else _restored_loss(d["loss"]),
+        batch_size=d["batch_size"],
+        epochs=d["epochs"],
+        schedule=Schedule(str(d["schedule"]["name"]), formula, settings, _settings(d["schedule"], "defaults")),
+        patience=d["patience"],
+        clip_norm=d["clip_norm"],
+    )
+
+
+def _initializer(wanted: str) -> Initializer:
+    """The initializer by name; one that is not built in is a name only, since its code is not in the file."""
+    name = wanted.partition("(")[0]
+    if name in INITIALIZERS:
+        return find_initializer(wanted)
+
+    def unavailable(*_: object, **__: object) -> NDArray[np.float32]:
+        raise InvalidInput(f"the initializer {name} was defined outside schuss; a loaded run cannot draw new weights with it.")
+
+    return Initializer(name, unavailable)
+
+
+def _restored_outcome(d: dict[str, Any], arrays: dict[str, NDArray[Any]], layers: tuple[Layer, ...], n_state: int) -> Outcome:
+    n = sum((n_in + 1) * n_out for n_in, n_out, _ in layers)
+    shapes: dict[str, tuple[int, ...]] = {
+        "parameters": (n,),
+        "moments": (n_state, n),
+        "history": (len(arrays["history"]), len(HISTORY)),
+        "flow": (len(arrays["watched"]), len(layers), len(QUANTITIES)),
+        "watched": (len(arrays["watched"]),),
+    }
+    if "best" in arrays:
+        shapes["best"] = (n,)
+    for name, array in arrays.items():
+        if array.shape != shapes[name]:
+            raise RunFileError(f"the array '{name}' should have shape {shapes[name]}, but has {array.shape}.")
+    if d["status"] not in ("finished", "stopped", "diverged", "cancelled"):
+        raise RunFileError(f"the status '{d['status']}' is unknown.")
+    state = State(
+        arrays["parameters"], arrays["moments"], int(d["step"]), int(d["epoch"]),
+        arrays.get("best"), float(d["best_loss"]), int(d["best_epoch"]),
+    )  # fmt: skip
+    train_loss, valid_loss, test_loss = map(float, d["losses"])
+    train_score, valid_score, test_score = map(float, d["scores"])
+    return Outcome(
+        status=d["status"],
+        state=state,
+        history=arrays["history"],
+        flow=arrays["flow"],
+        watched=arrays["watched"],
+        losses=(train_loss, valid_loss, test_loss),
+        scores=(train_score, valid_score, test_score),
+        seconds=float(d["seconds"]),
+        diverged_step=None if d["diverged_step"] is None else int(d["diverged_step"]),
+        diverged_layer=None if d["diverged_layer"] is None else int(d["diverged_layer"]),
+    )

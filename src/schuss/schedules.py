@@ -1,0 +1,103 @@
+"""The learning rate as a function of progress: a factor for each share of the training done.
+
+A function of `progress` (0 at the first step, towards 1 at the last) decorated with `schedule` becomes a `Schedule`. Each
+also has `warmup`, the share of the training during which the factor first rises linearly from 0.
+
+>>> cosine.factors(4).round(3).tolist()
+[1.0, 0.854, 0.5, 0.146]
+>>> cosine(warmup=0.5).factors(4).tolist()
+[0.5, 1.0, 1.0, 0.5]
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schuss import expressions
+from schuss.definitions import Settings, configured, label, lookup, names_of, recorded, signature
+from schuss.errors import FormulaError, InvalidInput
+from schuss.expressions import Expression, cos, floor
+
+
+@dataclass(frozen=True, repr=False)
+class Schedule:
+    """A factor on the learning rate, as an expression of `progress` and hyper-parameters."""
+
+    name: str
+    formula: Expression
+    settings: Settings
+    defaults: Settings = field(default=(), compare=False)
+    description: str = field(default="", compare=False)
+
+    def __call__(self, **hyperparameters: float) -> Schedule:
+        """A configured copy: `cosine(final=0.1, warmup=0.05)`."""
+        settings = configured(self.name, self.settings, hyperparameters)
+        if not 0 <= dict(settings)["warmup"] < 1:
+            raise InvalidInput(f"warmup is a share of the training, at least 0 and below 1, but is {dict(settings)['warmup']:g}.")
+        return Schedule(self.name, self.formula, settings, self.defaults, self.description)
+
+    def factors(self, steps: int) -> NDArray[np.float64]:
+        """The factor of every step of a training of `steps` steps, float64 [steps]."""
+        values = dict(self.settings)
+        warm = round(values.pop("warmup") * steps)
+        progress = np.arange(steps - warm) / max(steps - warm, 1)
+        main = expressions.evaluate(self.formula, {**values, "progress": progress})
+        rising = np.arange(1, warm + 1) / max(warm, 1)
+        factors = np.concatenate([rising, np.broadcast_to(np.asarray(main, dtype=np.float64), progress.shape)])
+        if not np.all(np.isfinite(factors)):
+            raise InvalidInput(f"the schedule {self} gives a learning rate that is not a number; check its hyper-parameters.")
+        return factors
+
+    def __str__(self) -> str:
+        return label(self.name, self.settings, self.defaults)
+
+    __repr__ = __str__
+
+
+def schedule(function: Callable[..., Expression]) -> Schedule:
+    """Turn a function of `progress` into a Schedule; keyword-only arguments become hyper-parameters."""
+    positional, settings = signature(function)
+    if len(positional) != 1:
+        raise FormulaError(f"a schedule is a function of one argument, progress, but {function.__name__} has {len(positional)}.")
+    formula = expressions.substitute(recorded(function)[0], {positional[0]: expressions.symbol("progress")})
+    settings = (*settings, ("warmup", 0.0))
+    return Schedule(function.__name__, formula, settings, settings, (function.__doc__ or "").strip())
+
+
+def find_schedule(wanted: str | Schedule) -> Schedule:
+    """A schedule from itself, its name, or a configured name such as "cosine(final=0.1, warmup=0.05)"."""
+    if isinstance(wanted, Schedule):
+        return wanted
+    return lookup("schedule", wanted, SCHEDULES, lambda found, **changes: found(**changes))
+
+
+@schedule
+def constant(progress: Expression) -> Expression:
+    """1 throughout."""
+    return 1 + 0 * progress
+
+
+@schedule
+def step(progress: Expression, *, every: float = 1 / 3, factor: float = 0.1) -> Expression:
+    """Times `factor` after each share `every` of the training."""
+    return factor ** floor(progress / every + 1e-9)  # 1e-9: 2/6 divided by 1/3 must not round to just below 1
+
+
+@schedule
+def exponential(progress: Expression, *, final: float = 0.01) -> Expression:
+    """From 1 to `final`, by the same ratio every step."""
+    return final**progress
+
+
+@schedule
+def cosine(progress: Expression, *, final: float = 0.0) -> Expression:
+    """From 1 to `final` along half a cosine (Loshchilov and Hutter, 2017)."""
+    return final + (1 - final) * (1 + cos(math.pi * progress)) / 2
+
+
+SCHEDULES: dict[str, Schedule] = names_of([constant, step, exponential, cosine])

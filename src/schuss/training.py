@@ -1,0 +1,381 @@
+"""Training: one network with `fit`, thousands at once with `fit_many`; what comes back is a `Run`.
+
+>>> from schuss.data import load
+>>> run = fit(mlp(hidden=[8], activation="tanh"), load("xor"), Recipe("adam(lr=0.1)", epochs=200))
+>>> run.predict([[0, 0], [0, 1], [1, 0], [1, 1]]).tolist()
+[0, 1, 1, 0]
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schuss import runfile
+from schuss.data import Dataset, Encoding, Part
+from schuss.engines import HISTORY, Engine, EngineData, Outcome, Plan, State
+from schuss.engines.encoded import default_loss, engine_data, n_outputs
+from schuss.engines.native import NativeEngine
+from schuss.engines.reference import ReferenceEngine
+from schuss.errors import DataError, InvalidInput, positive_integer
+from schuss.insight.gradient_flow import FlowHistory, hidden_flow
+from schuss.layers import Layer
+from schuss.losses import Loss
+from schuss.network import Network, mlp
+from schuss.recipe import Recipe
+from schuss.schedules import Schedule
+
+EngineName: TypeAlias = Literal["native", "reference"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One network to train: what, how, and from which seed."""
+
+    network: Network
+    recipe: Recipe
+    seed: int = 0
+
+
+class Progress(NamedTuple):
+    """How far a training is: networks done and in all, and the share of all updates done."""
+
+    networks: int
+    total: int
+    share: float
+
+
+ProgressCallback: TypeAlias = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A trained network with everything that made it: predict, score, look at its gradient, save, train on."""
+
+    network: Network
+    recipe: Recipe
+    seed: int
+    loss: Loss
+    layers: tuple[Layer, ...]
+    encoding: Encoding
+    fingerprint: str  # of the data, so that training goes on with the same
+    outcome: Outcome
+
+    @property
+    def status(self) -> str:
+        """finished, stopped (by patience), diverged or cancelled."""
+        return self.outcome.status
+
+    @property
+    def history(self) -> dict[str, NDArray[np.float64]]:
+        """One array an epoch for each of step, epoch, seconds, train_loss, valid_loss and score (on valid)."""
+        return {name: self.outcome.history[:, i] for i, name in enumerate(HISTORY)}
+
+    @property
+    def flow(self) -> FlowHistory:
+        """The gradient flow before training and after epochs 1, 2, 4, … and the last."""
+        measured = zip(self.outcome.watched.tolist(), self.outcome.flow, strict=True)
+        return FlowHistory(tuple(hidden_flow(self.layers, values, epoch) for epoch, values in measured))
+
+    @property
+    def parameters(self) -> NDArray[np.float32]:
+        """The weights in one vector: the best ones if the recipe has patience, else the last ones."""
+        state = self.outcome.state
+        return np.asarray(state.parameters if state.best is None else state.best, dtype=np.float32)
+
+    def weights(self) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """W [n_in, n_out] and b [n_out] of every layer."""
+        parts, at = [], 0
+        for n_in, n_out, _ in self.layers:
+            end = at + n_in * n_out
+            parts.append((self.parameters[at:end].reshape(n_in, n_out), self.parameters[end : end + n_out]))
+            at = end + n_out
+        return parts
+
+    def outputs(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the last layer says about encoded rows X [rows, n_inputs]: logits or numbers, [rows, n_out]."""
+        return NativeEngine(threads=1).predict(self.layers, self.parameters, X)
+
+    def predict(self, rows: Any) -> NDArray[Any]:
+        """Labels, or numbers in the target's unit, for raw rows: a data frame, an array, a path to a table."""
+        return self.encoding.decode(self._decided(self.outputs(self.encoding.transform(rows))))
+
+    def predict_proba(self, rows: Any) -> NDArray[np.float64]:
+        """The probability of every class for raw rows, [rows, classes]; only after a training with a cross-entropy."""
+        if self.loss.name not in ("softmax_cross_entropy", "binary_cross_entropy"):
+            raise InvalidInput(f"probabilities come from a cross-entropy loss, but this run was trained with {self.loss}.")
+        z = self.outputs(self.encoding.transform(rows)).astype(np.float64)
+        z = z if z.shape[1] > 1 else np.hstack([np.zeros_like(z), z])  # σ(z) is the softmax of (0, z)
+        e = np.exp(z - z.max(axis=1, keepdims=True))
+        return np.asarray(e / e.sum(axis=1, keepdims=True))
+
+    def score(self, part: Part) -> float:
+        """Accuracy, or R², on a part of a data set encoded like this run's: `run.score(data.test)`."""
+        from sklearn.metrics import accuracy_score, r2_score
+
+        if part.X.shape[1] != self.layers[0].n_in:
+            raise DataError(f"this run takes {self.layers[0].n_in} inputs, but the part has {part.X.shape[1]}.")
+        decided = self._decided(self.outputs(part.X))
+        return float(accuracy_score(part.y, decided) if self.encoding.target.classes else r2_score(part.y, decided))
+
+    def _decided(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
+        """Class numbers, or the numbers themselves, from the outputs."""
+        if not self.encoding.target.classes:
+            return outputs
+        return outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > self.loss.threshold).astype(np.int64)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the run to a file; an existing one is replaced only when the new one is complete."""
+        runfile.write(Path(path), self._content())
+
+    def _content(self) -> runfile.Content:
+        return runfile.Content(
+            self.network, self.recipe, self.seed, self.loss, self.layers, self.encoding, self.fingerprint, self.outcome
+        )
+
+    def __repr__(self) -> str:
+        score = self.outcome.scores[2]
+        return f"Run({self.network}, {self.recipe}, seed={self.seed}: {self.status}, test score {score:.4f})"
+
+
+def load_run(path: str | os.PathLike[str]) -> Run:
+    """Read a run back; everything in the file is checked and nothing in it is executed.
+
+    RunFileError if the file is truncated, edited or not a run.
+    """
+    return Run(*runfile.read(Path(path)))
+
+
+# ---------------------------------------------------------------------------------------------- fit
+
+
+def fit(
+    network: Network | None,
+    data: Dataset,
+    recipe: Recipe | None = None,
+    *,
+    seed: int | None = None,
+    resume: Run | None = None,
+    engine: EngineName | Engine = "native",
+    threads: int | None = None,
+    progress: ProgressCallback | None = None,
+) -> Run:
+    """Train one network.
+
+    Parameters
+    ----------
+    network : None is `mlp()`.
+    recipe : None is `Recipe()`, or that of the run to resume.
+    seed : of the initial weights and of the order of the data; 0 if not given.
+    resume : a run to train on from, up to the recipe's epochs, bit-identically to never having stopped. Network, seed,
+        data and all of the recipe but epochs, patience and schedule must be the same.
+    threads : None takes all cores; the result does not depend on it.
+
+    Raises
+    ------
+    InvalidInput
+        If the loss does not fit the task, or the run to resume was another training.
+    """
+    if resume is not None:
+        recipe = recipe or resume.recipe
+        seed = resume.seed if seed is None else seed
+        network = network or resume.network
+    job = Job(network or mlp(), recipe or Recipe(), seed or 0)
+    if resume is not None:
+        _check_resumable(job, data, resume)
+    state = None if resume is None else resume.outcome.state
+    ((_, run),) = train_jobs([job], data, engine=engine, threads=threads, progress=progress, start=state)
+    return run if resume is None else _joined(resume, run)
+
+
+def fit_many(
+    jobs: Sequence[Job],
+    data: Dataset,
+    *,
+    engine: EngineName | Engine = "native",
+    threads: int | None = None,
+    progress: ProgressCallback | None = None,
+) -> list[Run]:
+    """Train many networks, spread over threads; the runs come back in the order of the jobs.
+
+    A run is bit-identical to the one that `fit` returns for its job. A network that diverges is a run with the status
+    "diverged" and disturbs no other.
+    """
+    runs = dict(train_jobs(jobs, data, engine=engine, threads=threads, progress=progress))
+    return [runs[number] for number in range(len(jobs))]
+
+
+def train_jobs(
+    jobs: Sequence[Job],
+    data: Dataset,
+    *,
+    engine: EngineName | Engine = "native",
+    threads: int | None = None,
+    progress: ProgressCallback | None = None,
+    start: State | None = None,
+) -> Iterator[tuple[int, Run]]:
+    """Yield (number of the job, run) as networks finish, in any order."""
+    losses = [_loss(job, data) for job in jobs]
+    working = _engine(engine, threads)
+    plans = _Plans(jobs, losses, data, start)
+    ticker = _Ticker(progress, working, plans.total_steps(), len(jobs))
+    for encoded, numbers in plans.groups():
+        for at, outcome in working.train((plans.plan(number) for number in numbers), encoded, ticker.tick):
+            ticker.finished(numbers[at], outcome)
+            yield numbers[at], plans.run(numbers[at], outcome)
+
+
+def _engine(engine: EngineName | Engine, threads: int | None) -> Engine:
+    if engine == "native":
+        return NativeEngine(threads=os.cpu_count() or 1 if threads is None else positive_integer("threads", threads))
+    if engine == "reference":
+        return ReferenceEngine()
+    if isinstance(engine, str):
+        raise InvalidInput(f"unknown engine '{engine}'; there are native and reference, or give an engine itself.")
+    return engine
+
+
+class _Plans:
+    """Jobs turned into plans, one at a time: a population's initial weights need not exist all at once."""
+
+    def __init__(self, jobs: Sequence[Job], losses: Sequence[Loss], data: Dataset, start: State | None) -> None:
+        self.jobs, self.losses, self.data, self.start = jobs, losses, data, start
+        self.rows = len(data.train)
+
+    def groups(self) -> Iterator[tuple[EngineData, list[int]]]:
+        """The jobs whose losses compare with the same targets, together."""
+        encodings = {loss: engine_data(self.data, loss) for loss in dict.fromkeys(self.losses)}
+        found: dict[int, tuple[EngineData, list[int]]] = {}
+        for number, loss in enumerate(self.losses):
+            found.setdefault(id(encodings[loss]), (encodings[loss], []))[1].append(number)
+        yield from found.values()
+
+    def total_steps(self) -> int:
+        done = 0 if self.start is None else self.start.step
+        return max(sum(_steps(self.rows, job.recipe) for job in self.jobs) - done, 1)
+
+    def layers(self, number: int) -> tuple[Layer, ...]:
+        return self.jobs[number].network.layers(self.data.n_inputs, n_outputs(self.data, self.losses[number]))
+
+    def plan(self, number: int) -> Plan:
+        job, layers = self.jobs[number], self.layers(number)
+        recipe = job.recipe
+        return Plan(
+            layers=layers,
+            loss=self.losses[number],
+            optimizer=recipe.optimizer,
+            learning_rates=_learning_rates(recipe.optimizer.lr, recipe.schedule, _steps(self.rows, recipe)),
+            batch_size=min(recipe.batch_size or self.rows, self.rows),
+            epochs=recipe.epochs,
+            patience=recipe.patience,
+            clip_norm=recipe.clip_norm,
+            seed=job.seed,
+            watch=_doubling(recipe.epochs),
+            start=self.start or _fresh(job, layers),
+        )
+
+    def run(self, number: int, outcome: Outcome) -> Run:
+        job = self.jobs[number]
+        return Run(
+            job.network, job.recipe, job.seed, self.losses[number], self.layers(number),
+            self.data.encoding, self.data.fingerprint, outcome,
+        )  # fmt: skip
+
+
+class _Ticker:
+    """Turns what an engine does into calls of the user's progress function."""
+
+    def __init__(self, progress: ProgressCallback | None, engine: Engine, steps: int, networks: int) -> None:
+        self.progress, self.engine, self.steps, self.networks = progress, engine, steps, networks
+        self.began, self.done = engine.steps(), 0
+
+    def tick(self) -> None:
+        if self.progress is not None:
+            made = self.engine.steps() - self.began
+            self.progress(Progress(self.done, self.networks, min(made / self.steps, 1.0)))
+
+    def finished(self, number: int, outcome: Outcome) -> None:
+        self.done += 1
+        self.tick()
+
+
+def _loss(job: Job, data: Dataset) -> Loss:
+    loss = job.recipe.loss or default_loss(data)
+    n_outputs(data, loss)  # an unfit loss is an error now, not in the middle of a population
+    return loss
+
+
+def _steps(rows: int, recipe: Recipe) -> int:
+    """Updates of a whole training."""
+    return -(-rows // min(recipe.batch_size or rows, rows)) * recipe.epochs
+
+
+@lru_cache(maxsize=64)
+def _learning_rates(lr: float, schedule: Schedule, steps: int) -> NDArray[np.float64]:
+    return lr * schedule.factors(steps)
+
+
+def _doubling(epochs: int) -> tuple[int, ...]:
+    """0, 1, 2, 4, … and the last epoch: a handful of measurements cost at most 3 % of a training."""
+    return (0, *(2**k for k in range(epochs.bit_length()) if 2**k < epochs), epochs)
+
+
+def _fresh(job: Job, layers: tuple[Layer, ...]) -> State:
+    if not 0 <= job.seed < 2**63:
+        raise InvalidInput(f"a seed is a whole number from 0 to 2^63 − 1, but is {job.seed}.")
+    parameters = job.network.initial(layers[0].n_in, layers[-1].n_out, job.seed)
+    return State(parameters, np.zeros((len(job.recipe.optimizer.state), len(parameters)), np.float32))
+
+
+# ---------------------------------------------------------------------------------------------- resume
+
+
+def _check_resumable(job: Job, data: Dataset, run: Run) -> None:
+    pairs: Iterable[tuple[str, object, object]] = (
+        ("network", job.network, run.network),
+        ("seed", job.seed, run.seed),
+        ("optimizer", job.recipe.optimizer, run.recipe.optimizer),
+        ("batch size", job.recipe.batch_size, run.recipe.batch_size),
+        ("loss", _loss(job, data), run.loss),
+        ("clip_norm", job.recipe.clip_norm, run.recipe.clip_norm),
+        ("data", data.fingerprint[:12], run.fingerprint[:12]),
+    )
+    for what, wanted, had in pairs:
+        if wanted != had:
+            raise InvalidInput(f"cannot train on from this run: its {what} is {had}, but {wanted} was given.")
+    if run.status == "diverged":
+        raise InvalidInput(f"cannot train on from this run: it diverged at step {run.outcome.diverged_step}.")
+    if run.outcome.state.epoch >= job.recipe.epochs:
+        raise InvalidInput(
+            f"this run has done {run.outcome.state.epoch} epochs and the recipe asks for {job.recipe.epochs} in all; "
+            "ask for more epochs to train on."
+        )
+
+
+def _joined(before: Run, after: Run) -> Run:
+    """The whole training: both histories, with the seconds counted on."""
+    old, new = before.outcome, after.outcome
+    later = new.history.copy()
+    later[:, HISTORY.index("seconds")] += old.seconds
+    outcome = Outcome(
+        status=new.status,
+        state=new.state,
+        history=np.vstack([old.history, later]),
+        flow=np.concatenate([old.flow, new.flow]),
+        watched=np.concatenate([old.watched, new.watched]),
+        losses=new.losses,
+        scores=new.scores,
+        seconds=old.seconds + new.seconds,
+        diverged_step=new.diverged_step,
+        diverged_layer=new.diverged_layer,
+    )
+    return Run(
+        after.network, after.recipe, after.seed, after.loss, after.layers, after.encoding, after.fingerprint, outcome
+    )
