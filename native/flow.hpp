@@ -18,7 +18,7 @@ template <class F> double sum_batch(const float *values, int features, long stri
 inline std::pair<double, double> saturated_and_dead(const Layer &layer, Batch batch) {
   if (!layer.slope) return {0, 0};
   const int units = layer.shape.outputs;
-  const double low = 0.01 * layer.largest_slope;
+  const float low = static_cast<float>(0.01 * layer.largest_slope);  // a slope of exactly 1 % is not below it
   long saturated = 0, dead = 0;
   for (int unit = 0; unit < units; unit++) {
     bool alive = false;
@@ -66,9 +66,10 @@ inline void measure_flow(Stack &stack, Loss &loss, const float *previous, std::v
   if (!previous) return;
   float *update = stack.gradient();  // no longer needed
   for (long i = 0; i < stack.block(); i++) update[i] = stack.parameters()[i] - previous[i];
-  for (int i = 0; i < stack.depth(); i++)
-    row(i)[kUpdateRatio] =
-        std::sqrt(stack.sum_weights(update, i, square_of) / stack.sum_weights(previous, i, square_of));
+  for (int i = 0; i < stack.depth(); i++) {
+    const double before = stack.sum_weights(previous, i, square_of);
+    if (before > 0) row(i)[kUpdateRatio] = std::sqrt(stack.sum_weights(update, i, square_of) / before);
+  }
 }
 
 }  // namespace schuss::SCHUSS_BUILD

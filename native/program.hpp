@@ -3,6 +3,7 @@
 // broadcast vector with step 0, so that arrays and scalars need only one loop.
 #pragma once
 #include <algorithm>
+#include <numeric>
 
 #include "engine.hpp"
 #include "simd.hpp"
@@ -109,18 +110,17 @@ class Machine {
   std::vector<Operand> registers_;
 };
 
-// An activation that computes nothing: value = z and slope = the constant 1. It needs no pass over memory at all.
+// An activation that only moves its input to the value and the constant 1 to the slope needs no pass over memory at all.
 inline bool is_identity(const Program &p) {
-  bool value = false, slope = false;
+  const int arrays = p.inputs + p.outputs + p.temporaries;
+  std::vector<int> origin(arrays + p.broadcast.size());
+  std::iota(origin.begin(), origin.end(), 0);
   for (const Instruction &i : p.code) {
     if (i.operation != Operation::move) return false;
-    const int scalar = i.a - p.inputs - p.outputs - p.temporaries;
-    if (i.destination == 1 && i.a == 0) value = true;
-    else if (i.destination == 2 && scalar >= 0 && p.broadcast[scalar] < static_cast<int>(p.constants.size()) &&
-             p.constants[p.broadcast[scalar]] == 1) slope = true;
-    else return false;
+    origin[i.destination] = origin[i.a];
   }
-  return value && slope && p.scalars == 0;
+  const int scalar = origin[2] < arrays ? -1 : p.broadcast[origin[2] - arrays];
+  return origin[1] == 0 && scalar >= 0 && scalar < static_cast<int>(p.constants.size()) && p.constants[scalar] == 1;
 }
 
 }  // namespace schuss::SCHUSS_BUILD

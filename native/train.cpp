@@ -31,7 +31,7 @@ class Training {
   Training(const Plan &plan, const Data &data, Control &control)
       : plan_(plan), data_(data), control_(control), rows_(data.train.rows),
         batch_(static_cast<int>(std::min<long>(plan.batch_size, rows_))),
-        stack_(plan, plan.moments(), std::max({std::min(batch_, kChunk), kEvaluationRows, kFlowRows})),
+        capacity_(std::max({std::min(batch_, kChunk), kEvaluationRows, kFlowRows})), stack_(plan, plan.moments(), capacity_),
         loss_(plan, stack_), scratch_(Machine::scratch_size(*plan.optimizer)),
         optimizer_(*plan.optimizer, scratch_.data()), scalars_(plan.optimizer->scalars), state_(plan.start) {
     restore(state_.parameters, stack_.parameters());
@@ -39,6 +39,7 @@ class Training {
     for (int k = 0; k < plan.moments(); k++) stack_.from_canonical(stack_.moments(k), state_.moments.data() + k * count);
     std::copy(plan.hyperparameters.begin(), plan.hyperparameters.end(), scalars_.begin());
     if (!plan.watch.empty()) previous_ = Aligned<float>(stack_.block());
+    if (batch_ < rows_) order_.resize(rows_);
     place_arrays();
   }
 
@@ -56,7 +57,8 @@ class Training {
   enum class Step { done, diverged, cancelled };
 
   void restore(const std::vector<float> &canonical, float *block) { stack_.from_canonical(block, canonical.data()); }
-  bool full_batch() const { return batch_ == rows_; }
+  // Of the rows in this epoch; null for a full batch, which keeps their own order.
+  const int *order() const { return order_.empty() ? nullptr : order_.data(); }
   bool watched(long epoch) const { return std::find(plan_.watch.begin(), plan_.watch.end(), epoch) != plan_.watch.end(); }
   bool patience_is_over() const { return plan_.patience >= 0 && state_.epoch - state_.best_epoch >= plan_.patience; }
   double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
@@ -70,8 +72,7 @@ class Training {
   }
 
   void epoch() {
-    order_.resize(full_batch() ? 0 : rows_);
-    if (!full_batch()) shuffle(order_, plan_.seed, static_cast<std::uint64_t>(state_.epoch));
+    if (order()) shuffle(order_, plan_.seed, static_cast<std::uint64_t>(state_.epoch));
     const bool watching = watched(state_.epoch + 1);
     double sum = 0;
     for (int first = 0; first < rows_; first += batch_) {
@@ -79,15 +80,31 @@ class Training {
       if (watching && first + count == rows_) std::copy_n(stack_.parameters(), stack_.block(), previous_.data());
       switch (step(first, count, sum)) {
         case Step::done: break;
-        case Step::diverged: return diverged(first, count);
+        case Step::diverged: return diverged(state_.step + 1, data_.train, order(), first, count);
         case Step::cancelled: outcome_.status = "cancelled"; return;
       }
     }
-    if (!std::isfinite(stack_.sum_parameters(stack_.parameters(), value_of)))
-      return diverged((rows_ - 1) / batch_ * batch_, rows_ - (rows_ - 1) / batch_ * batch_);
     state_.epoch++;
+    finish_epoch(sum / rows_, watching);
+  }
+
+  // History, divergence, gradient flow, and the best parameters when waiting for the validation loss to fall.
+  void finish_epoch(double train_loss, bool watching) {
+    const auto [loss, score] = evaluate(data_.valid);
+    if (control_.cancelled()) {
+      outcome_.status = "cancelled";
+      return;
+    }
+    for (double x : {double(state_.step), double(state_.epoch), seconds(), train_loss, loss, score}) outcome_.history.push_back(x);
+    const bool measured = data_.valid.rows > 0, finite = std::isfinite(stack_.sum_parameters(stack_.parameters(), value_of));
+    if (!finite || (measured && !std::isfinite(loss)))
+      return diverged(state_.step, measured ? data_.valid : data_.train, nullptr, 0, measured ? data_.valid.rows : rows_);
     if (watching) watch(previous_.data());
-    record(sum / rows_);
+    if (plan_.patience < 0 || !(loss < state_.best_loss)) return;
+    state_.best_loss = loss;
+    state_.best_epoch = state_.epoch;
+    state_.best.resize(state_.parameters.size());
+    stack_.to_canonical(stack_.parameters(), state_.best.data());
   }
 
   // One update from rows [first, first + count) of the epoch's order, in chunks; adds their losses to `sum`.
@@ -95,7 +112,7 @@ class Training {
     double batch_sum = 0;
     for (int done = 0; done < count; done += kChunk) {
       if (control_.cancelled()) return Step::cancelled;
-      load_chunk(first + done, std::min(kChunk, count - done));
+      load_chunk(data_.train, order(), first + done, std::min(kChunk, count - done));
       stack_.forward();
       batch_sum += loss_(count);
       if (!std::isfinite(batch_sum)) return Step::diverged;
@@ -108,8 +125,8 @@ class Training {
     return Step::done;
   }
 
-  void load_chunk(int first, int count) {
-    stack_.gather(data_.train, full_batch() ? nullptr : order_.data(), first, count, loss_.needs_targets());
+  void load_chunk(const Part &part, const int *order, int first, int count) {
+    stack_.gather(part, order, first, count, loss_.needs_targets());
   }
 
   void update() {
@@ -129,13 +146,13 @@ class Training {
       store(stack_.gradient() + i, load(stack_.gradient() + i) * static_cast<float>(factor));
   }
 
-  // The step that failed and the first layer whose z is not finite in that batch.
-  void diverged(int first, int count) {
+  // Notes the step that failed, and the first layer whose z is not finite in these rows.
+  void diverged(long step, const Part &part, const int *order, int first, int count) {
     outcome_.status = "diverged";
-    outcome_.diverged_step = state_.step + 1;
+    outcome_.diverged_step = step;
     outcome_.diverged_layer = stack_.depth();
-    for (int done = 0; done < count; done += kChunk) {
-      load_chunk(first + done, std::min(kChunk, count - done));
+    for (int done = 0; done < count; done += capacity_) {
+      load_chunk(part, order, first + done, std::min(capacity_, count - done));
       for (int i = 0; i < outcome_.diverged_layer; i++) {
         const int units = stack_.layer(i).shape.outputs;
         stack_.forward_z(i);
@@ -146,24 +163,9 @@ class Training {
   }
 
   void watch(const float *previous) {
-    stack_.gather(data_.train, nullptr, 0, std::min(rows_, kFlowRows), loss_.needs_targets());
+    load_chunk(data_.train, nullptr, 0, std::min(rows_, kFlowRows));
     measure_flow(stack_, loss_, previous, outcome_.flow);
     outcome_.watched.push_back(state_.epoch);
-  }
-
-  // History of the epoch just done, and the best parameters so far when waiting for the validation loss to fall.
-  void record(double train_loss) {
-    const auto [loss, score] = evaluate(data_.valid);
-    if (control_.cancelled()) {
-      outcome_.status = "cancelled";
-      return;
-    }
-    for (double x : {double(state_.step), double(state_.epoch), seconds(), train_loss, loss, score}) outcome_.history.push_back(x);
-    if (plan_.patience < 0 || !(loss < state_.best_loss)) return;
-    state_.best_loss = loss;
-    state_.best_epoch = state_.epoch;
-    state_.best.resize(state_.parameters.size());
-    stack_.to_canonical(stack_.parameters(), state_.best.data());
   }
 
   // Mean loss and score of a part; NaN when it is empty or the run was cancelled meanwhile.
@@ -173,7 +175,7 @@ class Training {
     const bool classes = !part.labels.empty();
     for (int first = 0; first < part.rows && !control_.cancelled(); first += kEvaluationRows) {
       const int count = std::min(kEvaluationRows, part.rows - first);
-      stack_.gather(part, nullptr, first, count, loss_.needs_targets());
+      load_chunk(part, nullptr, first, count);
       stack_.forward();
       loss += loss_(count);
       if (classes) correct += count_correct(stack_, plan_.threshold);
@@ -189,7 +191,7 @@ class Training {
     stack_.to_canonical(stack_.parameters(), state_.parameters.data());
     const std::size_t count = state_.parameters.size();
     for (int k = 0; k < plan_.moments(); k++) stack_.to_canonical(stack_.moments(k), state_.moments.data() + k * count);
-    if (plan_.patience >= 0 && !state_.best.empty()) restore(state_.best, stack_.parameters());
+    if (!state_.best.empty()) restore(state_.best, stack_.parameters());
     const Part *parts[] = {&data_.train, &data_.valid, &data_.test};
     for (int i = 0; i < 3; i++) std::tie(outcome_.losses[i], outcome_.scores[i]) = evaluate(*parts[i]);
     outcome_.state = std::move(state_);
@@ -199,7 +201,7 @@ class Training {
   const Plan &plan_;
   const Data &data_;
   Control &control_;
-  const int rows_, batch_;
+  const int rows_, batch_, capacity_;  // capacity: rows the stack can hold at once
   Stack stack_;
   Loss loss_;
   Aligned<float> scratch_, previous_;

@@ -61,7 +61,9 @@ def run(
     """Run a program as an engine does: tile by tile, each instruction over the whole tile, aliased outputs in place."""
     length = len(inputs[0])
     memory = [x.copy() for x in inputs]
-    outputs = [memory[aliases[k]] if aliases and k in aliases else np.full(length, np.nan) for k in range(program.n_outputs)]
+    outputs = [
+        memory[aliases[k]] if aliases and k in aliases else np.full(length, np.nan) for k in range(program.n_outputs)
+    ]
     registers = [*scalars, *program.constants]
     for instruction in program.scalar_code:
         assert instruction.destination == len(registers)
@@ -85,7 +87,7 @@ def used(instruction: Instruction) -> list[int]:
 
 
 def check_form(program: Program, aliases: Mapping[int, int] | None = None) -> None:
-    """Registers in range, the right number of operands, nothing read before it is written or after it is overwritten."""
+    """Registers in range, operands as the operation has them, nothing read before it is written or once overwritten."""
     n_inputs, n_fixed = len(program.inputs), len(program.inputs) + program.n_outputs
     first_scalar = n_fixed + program.n_temporaries
     known = {*range(n_inputs), *range(first_scalar, first_scalar + len(program.broadcast))}

@@ -273,7 +273,7 @@ def test_names_configured_names_formulas_and_objects_are_found() -> None:
 @pytest.mark.parametrize(
     "wanted",
     [
-        *("rellu", "", "relu(", "relu(slope=0.1)", "leaky_relu(0.1)", "leaky_relu(slope=__import__('os'))", "relu; tanh"),
+        *("rellu", "", "relu(", "relu(slope=0.1)", "leaky_relu(0.1)", "relu; tanh", "leaky_relu(slope=open('x'))"),
         *("mine = z.real", "mine = q", "= z", "m m = z", "mine = ", "z == 1", "mine = open('x')", 3, None),
         *("leaky_relu(slope=1e999)", "leaky_relu(slope=-'1')", "leaky_relu(**{'slope': 1})", "leaky_relu" + "(" * 5000),
     ],
@@ -285,7 +285,7 @@ def test_anything_else_is_a_clear_error(wanted: object) -> None:
 
 
 def test_near_names_are_suggested() -> None:
-    with pytest.raises(UnknownName, match="did you mean.*softplus"):
+    with pytest.raises(UnknownName, match=r"did you mean.*softplus"):
         find_activation("softpluss")
 
 

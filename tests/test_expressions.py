@@ -59,8 +59,10 @@ def test_equal_expressions_are_one_object() -> None:
     assert exp(Z) is not exp(W)
 
 
-def test_zero_and_minus_zero_are_two_constants() -> None:
-    assert constant(0.0) is not constant(-0.0)
+def test_zero_has_no_sign() -> None:
+    """Or z + 0 would simplify and z + −0 would not."""
+    assert constant(-0.0) is constant(0.0)
+    assert Z * -0.0 is constant(0)
 
 
 def test_copies_and_pickles_are_the_same_object() -> None:

@@ -134,7 +134,7 @@ def test_names_configured_names_and_objects_are_found() -> None:
     assert find_loss("huber") is huber
     assert find_loss(huber) is huber
     assert find_loss("huber(delta=0.5)") == huber(delta=0.5)
-    with pytest.raises(UnknownName, match="did you mean.*squared_error"):
+    with pytest.raises(UnknownName, match=r"did you mean.*squared_error"):
         find_loss("square_error")
 
 

@@ -169,7 +169,7 @@ def test_a_learning_rate_is_positive(lr: float) -> None:
 
 
 def test_unknown_hyper_parameters_suggest_near_ones() -> None:
-    with pytest.raises(UnknownName, match="did you mean.*beta1"):
+    with pytest.raises(UnknownName, match=r"did you mean.*beta1"):
         adam(beta=0.9)
 
 
@@ -177,7 +177,7 @@ def test_names_configured_names_and_objects_are_found() -> None:
     assert find_optimizer("adam") is adam
     assert find_optimizer(adam) is adam
     assert find_optimizer("adam(lr=0.01, beta1=0.8)") == adam(lr=0.01, beta1=0.8)
-    with pytest.raises(UnknownName, match="did you mean.*adam"):
+    with pytest.raises(UnknownName, match=r"did you mean.*adam"):
         find_optimizer("adm")
 
 

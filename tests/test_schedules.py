@@ -93,7 +93,7 @@ def test_names_configured_names_and_objects_are_found() -> None:
     assert find_schedule(cosine) is cosine
     assert find_schedule("cosine(final=0.1, warmup=0.05)") == cosine(final=0.1, warmup=0.05)
     assert str(cosine(final=0.1, warmup=0.05)) == "cosine(final=0.1, warmup=0.05)"
-    with pytest.raises(UnknownName, match="did you mean.*cosine"):
+    with pytest.raises(UnknownName, match=r"did you mean.*cosine"):
         find_schedule("cosin")
 
 

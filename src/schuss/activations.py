@@ -16,6 +16,7 @@ mine(sharpness=1)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -35,8 +36,8 @@ from schuss.programs import Program, compile_program
 class Activation:
     """A function φ(z) applied to every unit of a layer.
 
-    `phi(x)` evaluates on an array of any shape and keeps its dtype; `phi(slope=0.1)` is a configured copy; applied to an
-    expression it records, so definitions can use one another.
+    `phi(x)` evaluates on an array of any shape and keeps its dtype; `phi(slope=0.1)` is a configured copy; applied to
+    an expression it records, so definitions can use one another.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Activation:
     @overload
     def __call__(self, /, **hyperparameters: float) -> Activation: ...
     def __call__(self, z: Any = None, /, **hyperparameters: float) -> Any:
+        """φ of an array or an expression, or a configured copy."""
         if z is None:
             settings = configured(self.name, self.settings, hyperparameters)
             return Activation(self.name, self.formula, settings, self.defaults, self.description)
@@ -121,7 +123,11 @@ class Activation:
 
 _FAR = 1e8
 _KINKS = np.arange(-20.0, 21.0)  # where corners are usually put: looked at from just below and just above
-_GRID = np.unique(np.concatenate([np.linspace(-20, 20, 40_001), _KINKS - 1e-9, _KINKS + 1e-9, np.logspace(1, 8, 200), -np.logspace(1, 8, 200)]))
+_GRID = np.unique(
+    np.concatenate(
+        [np.linspace(-20, 20, 40_001), _KINKS - 1e-9, _KINKS + 1e-9, np.logspace(1, 8, 200), -np.logspace(1, 8, 200)]
+    )
+)
 
 
 def _on_array(expression: Expression, z: Any) -> NDArray[Any]:
@@ -156,7 +162,9 @@ def activation(function: Callable[..., Expression]) -> Activation:
     """
     positional, settings = signature(function)
     if len(positional) != 1:
-        raise FormulaError(f"an activation is a function of one argument, but {function.__name__} has {len(positional)}.")
+        raise FormulaError(
+            f"an activation is a function of one argument, but {function.__name__} has {len(positional)}."
+        )
     results = recorded(function)
     if len(results) != 1:
         raise FormulaError(f"an activation returns one expression, but {function.__name__} returns {len(results)}.")
@@ -243,13 +251,13 @@ def selu(z: Expression) -> Expression:
 @activation
 def gelu(z: Expression) -> Expression:
     """z times the normal distribution function at z (Hendrycks and Gimpel, 2016)."""
-    return 0.5 * z * (1 + erf(z / 2**0.5))
+    return 0.5 * z * (1 + erf(z / math.sqrt(2)))
 
 
 @activation
 def gelu_tanh(z: Expression) -> Expression:
     """GELU by its tanh approximation (Hendrycks and Gimpel, 2016)."""
-    return 0.5 * z * (1 + expressions.tanh((2 / np.pi) ** 0.5 * (z + 0.044715 * z**3)))
+    return 0.5 * z * (1 + expressions.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
 
 
 @activation

@@ -48,7 +48,7 @@ def as_array(what: str, values: object) -> NDArray[Any]:
     """`np.asarray`, with a clear error for what is not an array."""
     try:
         if isinstance(values, np.ma.MaskedArray):
-            values = np.ma.filled(values.astype(object), None)
+            values = np.where(np.ma.getmaskarray(values), np.array(None), values.data.astype(object))
         array = np.asarray(values)
         return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
     except Exception as error:  # anything: the conversion runs the methods of any library's objects
@@ -105,7 +105,7 @@ def codes(series: pl.Series, categories: Sequence[str]) -> NDArray[np.int64]:
     if not categories:
         return np.full(len(series), -1)
     text = whole(series).cast(pl.String)
-    found = text.replace_strict(list(categories), range(len(categories)), default=-1, return_dtype=pl.Int64)
+    found = text.replace_strict(list(categories), list(range(len(categories))), default=-1, return_dtype=pl.Int64)
     return found.to_numpy()
 
 
@@ -148,7 +148,7 @@ def quoted(names: Iterable[str]) -> str:
 
 def near_names(name: str, known: Sequence[str]) -> str:
     """A hint that names what may have been meant, else what there is."""
-    near = difflib.get_close_matches(name.lower(), [other.lower() for other in known], n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), [other.lower() for other in known], n=3, cutoff=0.6)
     meant = [other for other in known if other.lower() in near]
     if meant:
         return f"did you mean {quoted(meant).replace(', ', ' or ')}?"
@@ -157,8 +157,8 @@ def near_names(name: str, known: Sequence[str]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What another library's exception says, cut to one line without its full stop."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    """What another library's exception says, cut to its first sentence, without the full stop."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0].rstrip(".")
 
 
 def guarded(message: str, read: Callable[[], pl.DataFrame]) -> pl.DataFrame:

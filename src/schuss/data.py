@@ -22,7 +22,7 @@ from schuss.encoding import Encoding, Label, Target, Task, learn_encoding, numbe
 from schuss.errors import DataError, InvalidInput, UnknownName, finite_number, unknown_name
 from schuss.files import as_path, exists, read_arrays
 from schuss.problems import PROBLEMS, built_in
-from schuss.reading import from_array, is_table, read_table
+from schuss.reading import from_array, is_table, read_table, without_row_numbers
 from schuss.targets import (
     check_quantities,
     encode_classes,
@@ -207,11 +207,12 @@ def _read(source: object, target: object) -> _Table:
             source, target = read_arrays(path)
     if not is_table(source) and (target is None or isinstance(target, str | int)):
         raise DataError("an array X needs its target: give y as an array with one entry a row of X.")
-    inputs = read_table(source)
+    inputs, notes = without_row_numbers(read_table(source))
     if target is None or isinstance(target, str | int):
-        targets, inputs, notes = take_target(inputs, None if target is None else str(target))
+        targets, inputs, choice = take_target(inputs, None if target is None else str(target))
+        notes += choice
     else:
-        targets, notes = target_frame(target), ()
+        targets = target_frame(target)
     if inputs.width == 0:
         raise DataError("the data has no input columns: expected at least one column beside the target.")
     if inputs.height != targets.height:

@@ -1,7 +1,7 @@
 """What every definition has in common: it is one Python function, and its signature says everything.
 
 Positional names are what the definition is a function of; keyword-only names are its hyper-parameters, numbers with
-defaults. An activation, a loss, an optimizer, a schedule and an initializer are read, configured and found by name here.
+defaults. Activations, losses, optimizers, schedules and initializers are read, configured and found by name here.
 """
 
 from __future__ import annotations
@@ -21,9 +21,14 @@ class Definition(Protocol):
     """A named definition that can be configured with other hyper-parameters."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What it is called, also on the command line."""
+        ...
+
     @property
-    def settings(self) -> Settings: ...
+    def settings(self) -> Settings:
+        """Its hyper-parameters."""
+        ...
 
 
 Defined = TypeVar("Defined", bound=Definition)
@@ -36,7 +41,9 @@ def signature(function: Callable[..., Any]) -> tuple[tuple[str, ...], Settings]:
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY:
             if parameter.default is parameter.empty:
-                raise FormulaError(f"{function.__name__}: the hyper-parameter '{parameter.name}' needs a default value.")
+                raise FormulaError(
+                    f"{function.__name__}: the hyper-parameter '{parameter.name}' needs a default value."
+                )
             settings.append((parameter.name, finite_number(parameter.name, parameter.default)))
         elif parameter.kind is parameter.POSITIONAL_OR_KEYWORD and parameter.default is parameter.empty:
             positional.append(parameter.name)
@@ -78,8 +85,17 @@ def label(name: str, settings: Settings, defaults: Settings) -> str:
     >>> label("adam", (("lr", 0.01), ("beta1", 0.9)), (("lr", 0.001), ("beta1", 0.9)))
     'adam(lr=0.01)'
     """
-    changed = [f"{key}={value:g}" for (key, value), (_, default) in zip(settings, defaults, strict=True) if value != default]
+    changed = [
+        f"{key}={_exact(value)}"
+        for (key, value), (_, default) in zip(settings, defaults, strict=True)
+        if value != default
+    ]
     return f"{name}({', '.join(changed)})" if changed else name
+
+
+def _exact(value: float) -> str:
+    """The shortest text that reads back as the same number."""
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
 
 
 def lookup(kind: str, wanted: str, known: Mapping[str, Defined], configure: Callable[..., Defined]) -> Defined:
@@ -99,9 +115,11 @@ def _call(kind: str, wanted: str) -> tuple[str, dict[str, float]]:
         match ast.parse(wanted.strip(), mode="eval").body:
             case ast.Call(func=ast.Name(id=name), args=[], keywords=keywords):
                 return name, {str(k.arg): float(ast.literal_eval(k.value)) for k in keywords}
-    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+    except (SyntaxError, ValueError, TypeError, OverflowError, RecursionError, MemoryError):
         pass
-    raise InvalidInput(f"cannot read the {kind} {wanted[:60]!r}; write a name, or a name with numbers such as name(slope=0.1).")
+    raise InvalidInput(
+        f"cannot read the {kind} {wanted[:60]!r}; write a name, or a name with numbers such as name(slope=0.1)."
+    )
 
 
 def names_of(definitions: Iterable[Defined]) -> dict[str, Defined]:

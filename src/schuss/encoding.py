@@ -109,8 +109,9 @@ class Encoding:
         >>> city = Column("city", "category", categories=("Oslo", "Rome"))
         >>> age = Column("age", "numeric", mean=40, std=10, fill=38, has_missing_flag=True)
         >>> encoding = Encoding((city, age), Target(("y",), "regression", mean=(0.0,), std=(1.0,)))
-        >>> encoding.transform({"age": [50, None], "city": ["Rome", "Paris"]}).round(1).tolist()
-        [[0.0, 1.0, 1.0, 0.0], [0.0, 0.0, -0.2, 1.0]]
+        >>> encoding.transform({"age": [50, None], "city": ["Rome", "Paris"]})
+        array([[ 0. ,  1. ,  1. ,  0. ],
+               [ 0. ,  0. , -0.2,  1. ]], dtype=float32)
         """
         categories = [column.name for column in self.columns if column.kind == "category"]
         frame = read_table(raw, text=categories, names=[column.name for column in self.columns])
@@ -213,7 +214,7 @@ def numbers(series: pl.Series) -> NDArray[np.float64]:
         row = int(huge.argmax())
         raise DataError(
             f"column '{series.name}' holds {values[row]:g} (row {row + 1}), infinite or beyond 32-bit numbers; "
-            "correct the value, or leave it empty to have it imputed."
+            "correct the value, or leave it empty."
         )
     return values
 

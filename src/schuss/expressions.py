@@ -1,7 +1,7 @@
 """The little language: a function called with symbols instead of numbers records an expression.
 
-An expression is evaluated on arrays (`evaluate`), differentiated exactly (`derivative`) and rewritten (`substitute`) here;
-`formulas` writes it as text or LaTeX and reads it back, `programs` compiles it for the native engine.
+Here an expression is evaluated on arrays (`evaluate`), differentiated exactly (`derivative`) and rewritten
+(`substitute`); `formulas` writes it as text or LaTeX and reads it back, `programs` compiles it for the native engine.
 
 >>> z = symbol("z")
 >>> softplus = maximum(z, 0) + log1p(exp(-abs(z)))
@@ -45,8 +45,11 @@ class Expression:
     arguments: tuple[Expression, ...]
     value: float | str | None
 
-    def __new__(cls, operation: str, arguments: tuple[Expression, ...] = (), value: float | str | None = None) -> Expression:
-        key = (operation, arguments, value, math.copysign(1, value) if isinstance(value, float) else 0)
+    def __new__(  # noqa: PYI034 (not an instance of the subclass asked for: expressions are interned)
+        cls, operation: str, arguments: tuple[Expression, ...] = (), value: float | str | None = None
+    ) -> Expression:
+        """The one node with this content."""
+        key = (operation, arguments, value)
         found = _interned.get(key)
         if found is None:
             found = object.__new__(cls)
@@ -123,7 +126,9 @@ class Expression:
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Expression:
         operation = _UFUNCS.get(ufunc.__name__)
         if operation is None or method != "__call__" or options:
-            raise FormulaError(f"np.{ufunc.__name__} is not in the language of formulas, which has {', '.join(FUNCTIONS)}.")
+            raise FormulaError(
+                f"np.{ufunc.__name__} is not in the language of formulas, which has {', '.join(FUNCTIONS)}."
+            )
         return record(operation, *inputs)
 
     def __repr__(self) -> str:
@@ -136,11 +141,13 @@ def symbol(name: str) -> Expression:
     return Expression("symbol", (), name)
 
 
-def constant(value: float) -> Expression:
+def constant(value: Any) -> Expression:
     """A finite number inside an expression; FormulaError for anything else."""
     try:
-        number = math.nan if isinstance(value, str) else float(value)
-    except (TypeError, ValueError, OverflowError):
+        number = math.nan if isinstance(value, str) else float(value) + 0.0  # + 0.0: zero has no sign in a formula
+    except OverflowError:
+        raise FormulaError("a formula is made of finite numbers, but contains a whole number beyond 1.8e308.") from None
+    except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number):
         raise FormulaError(f"a formula is made of finite numbers and expressions, but contains {value!r:.60}.")
@@ -160,7 +167,9 @@ def record(operation: str, *operands: Operand) -> Expression:
 _ZERO, _ONE = constant(0.0), constant(1.0)
 
 
-def _simplified(operation: str, arguments: tuple[Expression, ...]) -> Expression | None:
+def _simplified(  # noqa: PLR0911 (one return an identity)
+    operation: str, arguments: tuple[Expression, ...]
+) -> Expression | None:
     """An equal, simpler expression where the algebra is trivial or the plain form would overflow."""
     a, b = arguments[0], arguments[1] if len(arguments) > 1 else None
     match operation:
@@ -221,6 +230,7 @@ class Function:
     @overload
     def __call__(self, first: Any, *rest: Any) -> Any: ...
     def __call__(self, first: Any, *rest: Any) -> Any:
+        """The recorded expression if any operand is one, else the value."""
         operands = (first, *rest)
         if any(isinstance(x, Expression) for x in operands):
             return record(self.operation, *operands)
@@ -261,7 +271,7 @@ def _erf(x: Any) -> Any:
 
 
 def _mask(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    return lambda a, b: np.asarray(compare(a, b)).astype(np.result_type(a, b))
+    return lambda a, b: np.asarray(compare(a, b), dtype=np.result_type(a, b))
 
 
 _EVALUATE: dict[str, Callable[..., Any]] = {
@@ -270,7 +280,9 @@ _EVALUATE: dict[str, Callable[..., Any]] = {
     "sin": np.sin, "cos": np.cos, "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide,
     "pow": np.power, "maximum": np.maximum, "minimum": np.minimum,
     "less": _mask(np.less), "less_equal": _mask(np.less_equal),
-    "where": lambda condition, a, b: np.where(np.asarray(condition) != 0, a, b).astype(np.result_type(condition, a, b)),
+    "where": lambda condition, a, b: np.asarray(
+        np.where(np.asarray(condition) != 0, a, b), dtype=np.result_type(condition, a, b)
+    ),
 }  # fmt: skip
 
 

@@ -42,7 +42,7 @@ def read_arrays(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """Read the arrays X and (where there is one) y from an .npz file; pickled objects are refused."""
     check_file(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is not an .npz file of plain arrays: {first_line(error)}.") from error
@@ -88,14 +88,17 @@ def _read_csv(path: Path) -> pl.DataFrame:
     polars fills short lines with nulls and misreads a quote inside a field, so irregular files go to the csv module.
     """
     try:
-        data = path.read_bytes().rstrip(b"\r\n")
+        data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {first_line(error)}.") from error
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    data = data.rstrip(b"\n")
     content = _decoded(path, data)
     separator = "\t" if path.suffix.lower() == ".tsv" else _separator(content)
     names = next(_records(path, content, separator))
     _check_header(path, names)
-    frame = _read_fast(data, separator, len(names))
+    frame = _read_fast(data, separator, len(names)) if data.count(b'"') % 2 == 0 else None
     if frame is None or not (
         frame.to_series(-1).null_count() == 0
         or _is_regular(data, separator, len(names))
@@ -113,7 +116,7 @@ def _read_fast(data: bytes, separator: str, width: int) -> pl.DataFrame | None:
     from polars.exceptions import PanicException, PolarsError
 
     try:
-        frame = pl.read_csv(data, separator=separator, infer_schema=False)
+        frame = pl.read_csv(data, separator=separator, infer_schema_length=0)  # all text
     except (PolarsError, PanicException):
         return None
     return frame if frame.width == width else None

@@ -1,4 +1,4 @@
-"""Expressions as text and as LaTeX, and text safely back into expressions.
+r"""Expressions as text and as LaTeX, and text safely back into expressions.
 
 `parse` reads arithmetic, numbers, known names and known functions, bounded in length, depth and exponent. The text goes
 through Python's own grammar into a syntax tree of which only those few node types are taken; nothing is ever executed.
@@ -7,7 +7,7 @@ through Python's own grammar into a syntax tree of which only those few node typ
 >>> parse("z * sigmoid(1.7 * z)", ["z"]) is parse(text(parse("z*sigmoid(1.7*z)", ["z"])), ["z"])
 True
 >>> latex(parse("z / (1 + abs(z))", ["z"]))
-'\\\\frac{z}{1 + \\\\left|z\\\\right|}'
+'\\frac{z}{1 + \\left|z\\right|}'
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _number(value: float) -> str:
 
 # ---------------------------------------------------------------------------------------------- LaTeX
 
-_LATEX_FUNCTIONS = {"exp": "\\exp", "log": "\\ln", "tanh": "\\tanh", "sin": "\\sin", "cos": "\\cos", "sigmoid": "\\sigma",
+_LATEX_FUNCTIONS = {"log": "\\ln", "tanh": "\\tanh", "sin": "\\sin", "cos": "\\cos", "sigmoid": "\\sigma",
                     "maximum": "\\max", "minimum": "\\min"}  # fmt: skip
 _LATEX_SYMBOLS = {"beta1": "\\beta_1", "beta2": "\\beta_2", "lr": "\\eta", "epsilon": "\\epsilon", "momentum": "\\mu",
                   "alpha": "\\alpha", "slope": "\\alpha", "weight_decay": "\\lambda"}  # fmt: skip
@@ -84,7 +84,9 @@ def latex(expression: Expression) -> str:
 def _latex(e: Expression) -> tuple[str, int]:
     if e.operation == "symbol":
         name = str(e.value)
-        return _LATEX_SYMBOLS.get(name, name if len(name) == 1 else f"\\mathrm{{{name.replace('_', chr(92) + '_')}}}"), 7
+        return _LATEX_SYMBOLS.get(
+            name, name if len(name) == 1 else f"\\mathrm{{{name.replace('_', chr(92) + '_')}}}"
+        ), 7
     if e.operation == "constant":
         number = f"{float(e.value or 0):.6g}"
         if "e" in number:
@@ -110,7 +112,7 @@ def _latex_call(e: Expression, *arguments: Expression) -> tuple[str, int]:
     return f"{name}\\left({', '.join(map(latex, arguments))}\\right)", 7
 
 
-def _latex_where(e: Expression, condition: Expression, a: Expression, b: Expression) -> tuple[str, int]:
+def _latex_where(_: Expression, condition: Expression, a: Expression, b: Expression) -> tuple[str, int]:
     rows = f"{latex(a)} & \\text{{if }} {latex(condition)} \\\\ {latex(b)} & \\text{{otherwise}}"
     return f"\\begin{{cases}} {rows} \\end{{cases}}", 7
 
@@ -166,7 +168,13 @@ def parse(source: str, names: Iterable[str], functions: Mapping[str, Callable[..
             tree = ast.parse(source.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise FormulaError(f"cannot read the formula {_shortened(source)}: {getattr(error, 'msg', error)}.") from None
-    known = {**FUNCTIONS, "abs": abs, "max": FUNCTIONS["maximum"], "min": FUNCTIONS["minimum"], **(functions or {})}
+    known: dict[str, Callable[..., Any]] = {
+        **FUNCTIONS,
+        "abs": abs,
+        "max": FUNCTIONS["maximum"],
+        "min": FUNCTIONS["minimum"],
+        **(functions or {}),
+    }
     return _Parser(source, frozenset(names), known).read(tree, 0)
 
 
@@ -195,7 +203,9 @@ class _Parser:
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
                 return self.call(name, [self.read(x, depth + 1) for x in arguments])
             case ast.Name(id=name):
-                raise FormulaError(f"in {_shortened(self.source)}: {unknown_name('name', name, self.names | set(self.functions))}")
+                raise FormulaError(
+                    f"in {_shortened(self.source)}: {unknown_name('name', name, self.names | set(self.functions))}"
+                )
         raise FormulaError(
             f"in {_shortened(self.source)}: {type(node).__name__.lower()} is not allowed in a formula, which has only "
             f"+ - * / **, one comparison at a time, numbers, {', '.join(sorted(self.names))} and functions like exp(z)."
@@ -203,7 +213,9 @@ class _Parser:
 
     def binary(self, operation: str, a: Expression, b: Expression) -> Expression:
         if operation == "pow" and b.operation == "constant" and abs(float(b.value or 0)) > MAX_EXPONENT:
-            raise FormulaError(f"in {_shortened(self.source)}: an exponent must lie within -{MAX_EXPONENT} … {MAX_EXPONENT}.")
+            raise FormulaError(
+                f"in {_shortened(self.source)}: an exponent must lie within -{MAX_EXPONENT} … {MAX_EXPONENT}."
+            )
         return record(operation, a, b)
 
     def call(self, name: str, arguments: list[Expression]) -> Expression:
@@ -212,7 +224,8 @@ class _Parser:
         expected = {"maximum": 2, "max": 2, "minimum": 2, "min": 2, "where": 3}.get(name, 1)
         if len(arguments) != expected:
             raise FormulaError(
-                f"in {_shortened(self.source)}: {name} takes {expected} argument{'s' * (expected > 1)}, not {len(arguments)}."
+                f"in {_shortened(self.source)}: {name} takes {expected} argument{'s' * (expected > 1)}, "
+                f"not {len(arguments)}."
             )
         result = self.functions[name](*arguments)
         return result if isinstance(result, Expression) else constant(result)

@@ -3,7 +3,8 @@
 An initializer is a function of a random generator, the shape (fan_in, fan_out) of the weights and the activation whose
 outputs the layer reads; keyword-only arguments are its parameters.
 
->>> float(round(auto_gain(find_activation("relu")) ** 2, 12))
+>>> from schuss.activations import relu
+>>> float(round(auto_gain(relu) ** 2, 12))
 2.0
 >>> weights = he_normal.sample(np.random.default_rng(0), (200, 300))
 >>> weights.shape, float(weights.std().round(2))  # √(2 / 200)
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from schuss.activations import Activation, find_activation, gaussian_mean, identity
+from schuss.activations import Activation, gaussian_mean, identity
 from schuss.definitions import Settings, configured, label, lookup, names_of, signature
 from schuss.errors import FormulaError, InvalidInput
 
@@ -41,6 +42,7 @@ class Initializer:
     description: str = field(default="", compare=False)
 
     def __call__(self, **parameters: float) -> Initializer:
+        """A configured copy."""
         settings = configured(self.name, self.settings, parameters)
         return Initializer(self.name, self.rule, settings, self.defaults, self.description)
 
@@ -58,7 +60,9 @@ def initializer(function: Callable[..., Weights]) -> Initializer:
     """Turn a function of (random, shape, reads) into an Initializer."""
     positional, settings = signature(function)
     if len(positional) != 3:
-        raise FormulaError(f"an initializer is a function of (random, shape, reads), but {function.__name__} takes {positional}.")
+        raise FormulaError(
+            f"an initializer is a function of (random, shape, reads), but {function.__name__} takes {positional}."
+        )
     return Initializer(function.__name__, function, settings, settings, (function.__doc__ or "").strip())
 
 
@@ -148,7 +152,7 @@ def orthogonal(random: Generator, shape: Shape, reads: Activation, *, gain: floa
 
 @initializer
 def auto(random: Generator, shape: Shape, reads: Activation) -> Weights:
-    """N(0, σ_w² / fan_in), σ_w² = 1 / E[φ(x)²]: the variance of z stays 1 through any activation φ, the user's included."""
+    """N(0, σ_w² / fan_in), σ_w² = 1 / E[φ(x)²]: the variance of z stays 1 through any φ, the user's included."""
     return auto_gain(reads) / math.sqrt(shape[0]) * random.standard_normal(shape, dtype=np.float32)
 
 

@@ -51,5 +51,7 @@ class Dense:
         object.__setattr__(self, "bias", find_initializer(bias))
 
     def __repr__(self) -> str:
-        extra = (f", init={self.init}" if self.init != auto else "") + (f", bias={self.bias}" if self.bias != zeros else "")
+        extra = (f", init={self.init}" if self.init != auto else "") + (
+            f", bias={self.bias}" if self.bias != zeros else ""
+        )
         return f"Dense({self.units}, {self.activation}{extra})"

@@ -1,4 +1,4 @@
-"""Loss functions: one expression of prediction and target, with its derivative; softmax cross-entropy is the one special.
+"""Loss functions: one expression of prediction and target, with its derivative; softmax is the one special.
 
 A loss is the mean over rows and outputs (PyTorch's "mean"), so its size does not depend on the batch.
 
@@ -80,7 +80,9 @@ class Loss:
     def derivative(self) -> Expression:
         """∂loss/∂prediction as an expression of prediction and target."""
         if self.expression is None:
-            raise FormulaError("softmax cross-entropy is not elementwise; its slope is softmax(prediction) − one-hot(target).")
+            raise FormulaError(
+                "softmax cross-entropy is not elementwise; its slope is softmax(prediction) − one-hot(target)."
+            )
         return expressions.derivative(self.expression, "prediction")
 
     @cached_property
@@ -104,7 +106,9 @@ def loss(function: Callable[..., Expression]) -> Loss:
     """Turn a function of (prediction, target) into a Loss; keyword-only arguments become hyper-parameters."""
     positional, settings = signature(function)
     if len(positional) != 2:
-        raise FormulaError(f"a loss is a function of prediction and target, but {function.__name__} has {len(positional)} arguments.")
+        raise FormulaError(
+            f"a loss is a function of prediction and target, but {function.__name__} has {len(positional)} arguments."
+        )
     results = recorded(function)
     if len(results) != 1:
         raise FormulaError(f"a loss returns one expression, but {function.__name__} returns {len(results)}.")

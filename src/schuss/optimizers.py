@@ -1,8 +1,8 @@
 """Optimizers, in the order history found them, each mending the one before.
 
-A function decorated with `optimizer` becomes an `Optimizer`. Its signature says everything: `w` weights and `g` gradient,
-further positional names are state the rule keeps (zero at the start), `t` is the step counting from 1, keyword-only
-names are hyper-parameters; it returns the new weights and the new state, in the order of the arguments.
+A function decorated with `optimizer` becomes an `Optimizer`. Its signature says everything: `w` weights and `g`
+gradient, further positional names are state the rule keeps (zero at the start), `t` is the step counting from 1,
+keyword-only names are hyper-parameters; it returns the new weights and the new state, in the order of the arguments.
 
 >>> from schuss.expressions import sign
 >>> @optimizer(search=(1e-4, 1e-1))
@@ -51,6 +51,7 @@ class Optimizer:
     full_batch: bool = False
 
     def __call__(self, **hyperparameters: float) -> Optimizer:
+        """A configured copy."""
         settings = configured(self.name, self.settings, hyperparameters)
         return Optimizer(
             self.name, self.updates, self.state, settings, self.defaults, self.description, self.search, self.full_batch
@@ -61,9 +62,18 @@ class Optimizer:
         """The learning rate."""
         return dict(self.settings)["lr"]
 
-    def step(self, w: NDArray[Any], g: NDArray[Any], state: NDArray[Any], t: int, lr: float) -> tuple[NDArray[Any], NDArray[Any]]:
+    def step(
+        self, w: NDArray[Any], g: NDArray[Any], state: NDArray[Any], t: int, lr: float
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         """One update: weights [n], gradient [n] and state [n_state, n] → new weights and new state, dtype kept."""
-        values = {**dict(self.settings), "lr": lr, "t": float(t), "w": w, "g": g, **dict(zip(self.state, state, strict=True))}
+        values = {
+            **dict(self.settings),
+            "lr": lr,
+            "t": float(t),
+            "w": w,
+            "g": g,
+            **dict(zip(self.state, state, strict=True)),
+        }
         new = [np.broadcast_to(expressions.evaluate(e, values), w.shape).astype(w.dtype) for e in self.updates]
         return new[0], np.stack(new[1:]) if self.state else state
 
@@ -77,12 +87,16 @@ class Optimizer:
     @property
     def text(self) -> str:
         """The rule in Python's notation: one assignment for each of w and the state."""
-        return "; ".join(f"{name} = {formulas.text(e)}" for name, e in zip(("w", *self.state), self.updates, strict=True))
+        return "; ".join(
+            f"{name} = {formulas.text(e)}" for name, e in zip(("w", *self.state), self.updates, strict=True)
+        )
 
     @property
     def latex(self) -> str:
         """The rule as LaTeX: w and each state, as they become."""
-        lines = [f"{name} \\leftarrow {formulas.latex(e)}" for name, e in zip(("w", *self.state), self.updates, strict=True)]
+        lines = [
+            f"{name} \\leftarrow {formulas.latex(e)}" for name, e in zip(("w", *self.state), self.updates, strict=True)
+        ]
         return " \\\\ ".join([*lines[1:], lines[0]])
 
     def __str__(self) -> str:
@@ -94,13 +108,18 @@ class Optimizer:
 @overload
 def optimizer(function: Callable[..., Update], /) -> Optimizer: ...
 @overload
-def optimizer(*, search: tuple[float, float] = ..., full_batch: bool = ...) -> Callable[[Callable[..., Update]], Optimizer]: ...
 def optimizer(
-    function: Callable[..., Update] | None = None, *, search: tuple[float, float] = (1e-4, 1.0), full_batch: bool = False
+    *, search: tuple[float, float] = ..., full_batch: bool = ...
+) -> Callable[[Callable[..., Update]], Optimizer]: ...
+def optimizer(
+    function: Callable[..., Update] | None = None,
+    *,
+    search: tuple[float, float] = (1e-4, 1.0),
+    full_batch: bool = False,
 ) -> Any:
     """Turn an update rule into an Optimizer; used as `@optimizer` or as `@optimizer(search=(1e-4, 1e-1))`.
 
-    FormulaError if the rule lacks w, g or the hyper-parameter lr, or returns another number of values than it has state.
+    FormulaError if the rule lacks w, g or the hyper-parameter lr, or does not return w and each state.
     """
     if function is None:
         return lambda rule: optimizer_from(rule, search, full_batch)
@@ -113,7 +132,9 @@ def optimizer_from(function: Callable[..., Update], search: tuple[float, float],
     if positional[:2] != ("w", "g"):
         raise FormulaError(f"an optimizer's first arguments are w and g, but {function.__name__} has {positional}.")
     if "lr" not in dict(settings):
-        raise FormulaError(f"an optimizer has a learning rate: give {function.__name__} a keyword-only lr with a default.")
+        raise FormulaError(
+            f"an optimizer has a learning rate: give {function.__name__} a keyword-only lr with a default."
+        )
     positive_number("lr", dict(settings)["lr"])
     state = tuple(name for name in positional[2:] if name != "t")
     updates = recorded(function)
@@ -147,7 +168,7 @@ def gd(w: Expression, g: Expression, *, lr: float = 0.1) -> Update:
 
 @optimizer(search=(1e-3, 1.0))
 def sgd(w: Expression, g: Expression, *, lr: float = 0.01) -> Update:
-    """Stochastic gradient descent: the same rule on a random part of the data, many steps a pass (Robbins and Monro, 1951)."""
+    """Stochastic gradient descent: the same rule on random parts of the data (Robbins and Monro, 1951)."""
     return w - lr * g
 
 

@@ -21,8 +21,8 @@ from schuss.errors import FormulaError
 from schuss.expressions import Expression, symbol, topological
 
 OPERATIONS = (
-    "move", "neg", "abs", "sign", "floor", "exp", "expm1", "log", "log1p", "sqrt", "tanh", "sigmoid", "erf", "sin", "cos",
-    "add", "sub", "mul", "div", "pow", "maximum", "minimum", "less", "less_equal", "where", "fma",
+    "move", "neg", "abs", "sign", "floor", "exp", "expm1", "log", "log1p", "sqrt", "tanh", "sigmoid", "erf", "sin",
+    "cos", "add", "sub", "mul", "div", "pow", "maximum", "minimum", "less", "less_equal", "where", "fma",
 )  # fmt: skip
 
 
@@ -120,13 +120,15 @@ class _Lowering:
         return e
 
     def rewritten(self, e: Expression, arguments: tuple[Expression, ...]) -> Expression:
-        match e.operation, *arguments:
-            case "pow", base, Expression(operation="constant", value=float() as exponent):
+        match e.operation, arguments:
+            case "pow", (base, Expression(operation="constant", value=float() as exponent)):
                 product = self.power(base, exponent)
                 return self.node("pow", arguments) if product is None else product
-            case "div", x, c if self.is_array[x] and not self.is_array[c]:
+            case "div", (x, c) if self.is_array[x] and not self.is_array[c]:
                 return self.scaled(self.node("div", (self.node("constant", (), 1.0), c)), x)
-            case ("mul", c, x) | ("mul", x, c) if self.is_array[x] and not self.is_array[c]:
+            case "mul", (c, x) if self.is_array[x] and not self.is_array[c]:
+                return self.scaled(c, x)
+            case "mul", (x, c) if self.is_array[x] and not self.is_array[c]:
                 return self.scaled(c, x)
         return self.node(e.operation, arguments)
 
@@ -205,7 +207,7 @@ class _Step:
 
 @dataclass
 class _ArrayCode:
-    """Instructions over arrays, with output memory reused for inputs only where no later instruction reads the input."""
+    """Instructions over arrays; an output overwrites its input only where no later instruction reads the input."""
 
     nodes: list[Expression]
     outputs: list[Expression]
@@ -263,7 +265,9 @@ class _ArrayCode:
         free: list[int] = []
         numbered: list[tuple[int, list[int]]] = []
         for i, step in enumerate(self.steps):
-            operands = [place.get(x, -2 - self.broadcast.index(x) if x in self.broadcast else -1) for x in step.operands]
+            operands = [
+                place.get(x, -2 - self.broadcast.index(x) if x in self.broadcast else -1) for x in step.operands
+            ]
             for x in dict.fromkeys(step.operands):
                 if last[x] == i and place.get(x, -1) >= first_temporary:
                     free.append(place[x])

@@ -67,10 +67,21 @@ def read_table(source: object, *, text: Collection[str] = (), names: Sequence[st
     return frame.with_columns([simplified(series) for series in frame])
 
 
+def without_row_numbers(table: pl.DataFrame) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Drop a nameless first column that counts the rows, as pandas writes it: in sorted files it betrays the target."""
+    if table.width > 1 and table.columns[0] in ("column_1", "Unnamed: 0"):
+        first = table.to_series(0)
+        if first.dtype.is_integer() and np.array_equal(first.to_numpy(), np.arange(len(first))):
+            return table.drop(first.name), (f"column '{first.name}' only counts the rows and is not used",)
+    return table, ()
+
+
 def is_table(source: object) -> bool:
     """Has `source` named columns (or is it a file), or is it an array?"""
-    named = hasattr(source, "columns") or hasattr(source, "__arrow_c_stream__")
-    return named or isinstance(source, str | os.PathLike | Mapping)
+    if isinstance(source, str | os.PathLike | Mapping):
+        return True
+    # Of a lazy frame `columns` must not be asked: it warns.
+    return any(hasattr(source, name) for name in ("collect_schema", "__arrow_c_stream__", "columns"))
 
 
 def _from_path(path: Path, text: Collection[str], names: Sequence[str] | None) -> pl.DataFrame:
@@ -89,7 +100,7 @@ def from_array(
     if array.ndim != 2:
         advice = {1: "one column is X[:, None], one row X[None, :]", 3: "flatten each row with X.reshape(len(X), -1)"}
         hint = f"; {advice[array.ndim]}" if array.ndim in advice else ""
-        raise DataError(f"{what} must be a 2-D array (rows x columns), but has {array.ndim} dimensions{hint}.")
+        raise DataError(f"{what} must be a 2-D array (rows x columns), but has the shape {list(array.shape)}{hint}.")
     if array.dtype.kind not in "biuf":
         array = _numbers(what, array)
     if names is not None and len(names) != array.shape[1]:
@@ -110,7 +121,7 @@ def _numbers(what: str, array: NDArray[Any]) -> NDArray[np.float64]:
         except (TypeError, ValueError, OverflowError):
             pass
     raise DataError(
-        f"{what} must hold numbers, but holds values of type {array.dtype} that are not; "
+        f"{what} must hold numbers, but holds other values (type {array.dtype}); "
         "for columns of text give a data frame or a dict of columns."
     )
 

@@ -22,8 +22,8 @@ from schuss.activations import Activation
 from schuss.definitions import Settings
 from schuss.encoding import Encoding
 from schuss.engines import HISTORY, QUANTITIES, Outcome, State
-from schuss.errors import InvalidInput, RunFileError, SchussError
-from schuss.initializers import INITIALIZERS, Initializer, find_initializer
+from schuss.errors import InvalidInput, RunFileError, SchussError, positive_integer
+from schuss.initializers import INITIALIZERS, Initializer
 from schuss.layers import Dense, Layer
 from schuss.losses import Loss
 from schuss.network import Network
@@ -55,7 +55,7 @@ def write(path: Path, content: Content) -> None:
     from safetensors.numpy import save
 
     arrays = _arrays(content.outcome)
-    described = json.dumps(_describe(content), sort_keys=True)
+    described = json.dumps(_describe(content))
     raw = save(arrays, metadata={"schuss": described, "digest": _digest(described, arrays)})
     write_atomically(path, raw)
 
@@ -69,13 +69,15 @@ def write_atomically(path: Path, raw: bytes) -> None:
                 temporary.flush()
                 os.fsync(temporary.fileno())
                 # A temporary file is private; the finished one gets the usual permissions.
-                os.chmod(temporary.name, 0o666 & ~_umask())
-                os.replace(temporary.name, path)
+                Path(temporary.name).chmod(0o666 & ~_umask())
+                Path(temporary.name).replace(path)
             except BaseException:
-                os.unlink(temporary.name)
+                Path(temporary.name).unlink()
                 raise
     except OSError as error:
-        raise InvalidInput(f"cannot write {path}: {error.strerror}. Choose a folder that exists and can be written to.") from error
+        raise InvalidInput(
+            f"cannot write {path}: {error.strerror}. Choose a folder that exists and can be written to."
+        ) from error
 
 
 def _umask() -> int:
@@ -91,8 +93,10 @@ def read(path: Path) -> Content:
         return _restore(json.loads(described), arrays)
     except RunFileError:
         raise
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, SchussError, RecursionError) as error:
-        raise RunFileError(f"{path} is not a run file that this version can read ({error}). Train and save the run again.") from error
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, SchussError, RecursionError) as error:
+        raise RunFileError(
+            f"{path} is not a run file that this version can read ({error}). Train and save the run again."
+        ) from error
 
 
 def _raw(path: Path) -> tuple[str, dict[str, NDArray[Any]]]:
@@ -108,7 +112,9 @@ def _raw(path: Path) -> tuple[str, dict[str, NDArray[Any]]]:
         raise RunFileError(f"{path} is not a run file, or is truncated ({error}).") from error
     described = metadata.get("schuss", "")
     if metadata.get("digest") != _digest(described, arrays):
-        raise RunFileError(f"{path} was changed after it was written, or is no run file; its content cannot be trusted.")
+        raise RunFileError(
+            f"{path} was changed after it was written, or is no run file; its content cannot be trusted."
+        )
     return described, arrays
 
 
@@ -126,10 +132,10 @@ def _digest(described: str, arrays: Mapping[str, NDArray[Any]]) -> str:
 
 def _arrays(outcome: Outcome) -> dict[str, NDArray[Any]]:
     state = outcome.state
-    best = {} if state.best is None else {"best": np.asarray(state.best, np.float32)}
+    best = {} if state.best is None else {"best": state.best}
     return best | {
-        "parameters": np.asarray(state.parameters, np.float32),
-        "moments": np.asarray(state.moments, np.float32),
+        "parameters": state.parameters,
+        "moments": state.moments,
         "history": outcome.history,
         "flow": outcome.flow,
         "watched": outcome.watched,
@@ -142,11 +148,16 @@ def _describe(content: Content) -> dict[str, Any]:
         "format": FORMAT,
         "network": {
             "hidden": [
-                {"units": d.units, "activation": _activation(d.activation), "init": str(d.init), "bias": str(d.bias)}
+                {
+                    "units": d.units,
+                    "activation": _activation(d.activation),
+                    "init": _definition(d.init),
+                    "bias": _definition(d.bias),
+                }
                 for d in network.hidden
             ],
             "output": _activation(network.output),
-            "output_init": str(network.output_init),
+            "output_init": _definition(network.output_init),
         },
         "recipe": {
             "optimizer": _optimizer(recipe.optimizer),
@@ -166,7 +177,7 @@ def _describe(content: Content) -> dict[str, Any]:
     }
 
 
-def _definition(definition: Activation | Optimizer | Loss | Schedule) -> dict[str, Any]:
+def _definition(definition: Activation | Optimizer | Loss | Schedule | Initializer) -> dict[str, Any]:
     return {"name": definition.name, "settings": dict(definition.settings), "defaults": dict(definition.defaults)}
 
 
@@ -213,7 +224,7 @@ def _restore(d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Content:
         raise RunFileError(f"this version reads run files of format {FORMAT}, but this file has format {d['format']}.")
     network, recipe = _restored_network(d["network"]), _restored_recipe(d["recipe"])
     loss = _restored_loss(d["loss"])
-    sizes = [int(size) for size in d["sizes"]]
+    sizes = [positive_integer("a size", size) for size in d["sizes"]]
     if sizes[1:-1] != [dense.units for dense in network.hidden]:
         raise RunFileError("the layers' sizes do not fit the network.")
     layers = network.layers(sizes[0], sizes[-1])
@@ -224,10 +235,17 @@ def _restore(d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Content:
 
 def _restored_network(d: dict[str, Any]) -> Network:
     hidden = [
-        Dense(h["units"], _restored_activation(h["activation"]), _initializer(h["init"]), _initializer(h["bias"]))
+        Dense(
+            h["units"],
+            _restored_activation(h["activation"]),
+            _restored_initializer(h["init"]),
+            _restored_initializer(h["bias"]),
+        )
         for h in d["hidden"]
     ]
-    return Network(*hidden, output=_restored_activation(d["output"]), output_init=_initializer(d["output_init"]))
+    return Network(
+        *hidden, output=_restored_activation(d["output"]), output_init=_restored_initializer(d["output_init"])
+    )
 
 
 def _settings(d: dict[str, Any], key: str) -> Settings:
@@ -275,19 +293,23 @@ def _restored_recipe(d: dict[str, Any]) -> Recipe:
     )
 
 
-def _initializer(wanted: str) -> Initializer:
+def _restored_initializer(d: dict[str, Any]) -> Initializer:
     """The initializer by name; one that is not built in is a name only, since its code is not in the file."""
-    name = wanted.partition("(")[0]
+    name, settings = str(d["name"]), _settings(d, "settings")
     if name in INITIALIZERS:
-        return find_initializer(wanted)
+        return INITIALIZERS[name](**dict(settings))
 
     def unavailable(*_: object, **__: object) -> NDArray[np.float32]:
-        raise InvalidInput(f"the initializer {name} was defined outside schuss; a loaded run cannot draw new weights with it.")
+        raise InvalidInput(
+            f"the initializer {name} was defined outside schuss; a loaded run cannot draw new weights with it."
+        )
 
-    return Initializer(name, unavailable)
+    return Initializer(name, unavailable, settings, _settings(d, "defaults"))
 
 
-def _restored_outcome(d: dict[str, Any], arrays: dict[str, NDArray[Any]], layers: tuple[Layer, ...], n_state: int) -> Outcome:
+def _restored_outcome(
+    d: dict[str, Any], arrays: dict[str, NDArray[Any]], layers: tuple[Layer, ...], n_state: int
+) -> Outcome:
     n = sum((n_in + 1) * n_out for n_in, n_out, _ in layers)
     shapes: dict[str, tuple[int, ...]] = {
         "parameters": (n,),
@@ -301,6 +323,8 @@ def _restored_outcome(d: dict[str, Any], arrays: dict[str, NDArray[Any]], layers
     for name, array in arrays.items():
         if array.shape != shapes[name]:
             raise RunFileError(f"the array '{name}' should have shape {shapes[name]}, but has {array.shape}.")
+        if array.dtype.kind != ("i" if name == "watched" else "f"):
+            raise RunFileError(f"the array '{name}' holds {array.dtype}, which it cannot.")
     if d["status"] not in ("finished", "stopped", "diverged", "cancelled"):
         raise RunFileError(f"the status '{d['status']}' is unknown.")
     state = State(

@@ -1,7 +1,7 @@
 """The learning rate as a function of progress: a factor for each share of the training done.
 
-A function of `progress` (0 at the first step, towards 1 at the last) decorated with `schedule` becomes a `Schedule`. Each
-also has `warmup`, the share of the training during which the factor first rises linearly from 0.
+A function of `progress` (0 at the first step, towards 1 at the last) decorated with `schedule` becomes a `Schedule`.
+Each also has `warmup`, the share of the training during which the factor first rises linearly from 0.
 
 >>> cosine.factors(4).round(3).tolist()
 [1.0, 0.854, 0.5, 0.146]
@@ -38,7 +38,9 @@ class Schedule:
         """A configured copy: `cosine(final=0.1, warmup=0.05)`."""
         settings = configured(self.name, self.settings, hyperparameters)
         if not 0 <= dict(settings)["warmup"] < 1:
-            raise InvalidInput(f"warmup is a share of the training, at least 0 and below 1, but is {dict(settings)['warmup']:g}.")
+            raise InvalidInput(
+                f"warmup is a share of the training, at least 0 and below 1, but is {dict(settings)['warmup']:g}."
+            )
         return Schedule(self.name, self.formula, settings, self.defaults, self.description)
 
     def factors(self, steps: int) -> NDArray[np.float64]:
@@ -50,7 +52,9 @@ class Schedule:
         rising = np.arange(1, warm + 1) / max(warm, 1)
         factors = np.concatenate([rising, np.broadcast_to(np.asarray(main, dtype=np.float64), progress.shape)])
         if not np.all(np.isfinite(factors)):
-            raise InvalidInput(f"the schedule {self} gives a learning rate that is not a number; check its hyper-parameters.")
+            raise InvalidInput(
+                f"the schedule {self} gives a learning rate that is not a number; check its hyper-parameters."
+            )
         return factors
 
     def __str__(self) -> str:
@@ -63,7 +67,9 @@ def schedule(function: Callable[..., Expression]) -> Schedule:
     """Turn a function of `progress` into a Schedule; keyword-only arguments become hyper-parameters."""
     positional, settings = signature(function)
     if len(positional) != 1:
-        raise FormulaError(f"a schedule is a function of one argument, progress, but {function.__name__} has {len(positional)}.")
+        raise FormulaError(
+            f"a schedule is a function of one argument, progress, but {function.__name__} has {len(positional)}."
+        )
     formula = expressions.substitute(recorded(function)[0], {positional[0]: expressions.symbol("progress")})
     settings = (*settings, ("warmup", 0.0))
     return Schedule(function.__name__, formula, settings, settings, (function.__doc__ or "").strip())

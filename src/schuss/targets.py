@@ -72,7 +72,10 @@ def encode_classes(targets: pl.DataFrame, *, at_least: int, is_inferred: bool) -
     series = whole(targets.to_series(0))
     classes = series.unique().sort()
     if len(classes) < 2:
-        raise DataError(f"the target '{series.name}' has one class only ({classes[0]!r}); expected at least two.")
+        raise DataError(
+            f"the target '{series.name}' has one class only ({classes[0]!r}); "
+            "expected at least two; choose another target."
+        )
     is_text = series.dtype == pl.String
     y = codes(series, classes.to_list()) if is_text else np.searchsorted(classes.to_numpy(), series.to_numpy())
     counts = np.bincount(y)
@@ -99,11 +102,15 @@ def check_quantities(targets: pl.DataFrame, *, at_least: int) -> NDArray[np.floa
                 "choose another target, or task='classification'."
             )
     if targets.height < at_least:
-        raise DataError(f"a regression needs at least {at_least} rows to split, but there are {targets.height}.")
+        raise DataError(
+            f"a regression needs at least {at_least} rows to split, but there are {targets.height}; add rows."
+        )
     values = np.column_stack([numbers(series) for series in targets])
     for name, lowest, highest in zip(targets.columns, values.min(axis=0), values.max(axis=0), strict=True):
         if lowest == highest:
-            raise DataError(f"the target '{name}' is {lowest:g} in every row; there is nothing to learn.")
+            raise DataError(
+                f"the target '{name}' is {lowest:g} in every row; there is nothing to learn; choose another target."
+            )
     return values
 
 

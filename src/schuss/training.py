@@ -8,9 +8,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -20,10 +21,10 @@ from numpy.typing import NDArray
 
 from schuss import runfile
 from schuss.data import Dataset, Encoding, Part
-from schuss.engines import HISTORY, Engine, EngineData, Outcome, Plan, State
+from schuss.engines import HISTORY, Engine, EngineData, EnginePart, Outcome, Plan, State
 from schuss.engines.encoded import default_loss, engine_data, n_outputs
 from schuss.engines.native import NativeEngine
-from schuss.engines.reference import ReferenceEngine
+from schuss.engines.reference import ReferenceEngine, score
 from schuss.errors import DataError, InvalidInput, positive_integer
 from schuss.insight.gradient_flow import FlowHistory, hidden_flow
 from schuss.layers import Layer
@@ -110,7 +111,9 @@ class Run:
     def predict_proba(self, rows: Any) -> NDArray[np.float64]:
         """The probability of every class for raw rows, [rows, classes]; only after a training with a cross-entropy."""
         if self.loss.name not in ("softmax_cross_entropy", "binary_cross_entropy"):
-            raise InvalidInput(f"probabilities come from a cross-entropy loss, but this run was trained with {self.loss}.")
+            raise InvalidInput(
+                f"probabilities come from a cross-entropy loss, but this run was trained with {self.loss}."
+            )
         z = self.outputs(self.encoding.transform(rows)).astype(np.float64)
         z = z if z.shape[1] > 1 else np.hstack([np.zeros_like(z), z])  # σ(z) is the softmax of (0, z)
         e = np.exp(z - z.max(axis=1, keepdims=True))
@@ -118,18 +121,18 @@ class Run:
 
     def score(self, part: Part) -> float:
         """Accuracy, or R², on a part of a data set encoded like this run's: `run.score(data.test)`."""
-        from sklearn.metrics import accuracy_score, r2_score
-
         if part.X.shape[1] != self.layers[0].n_in:
             raise DataError(f"this run takes {self.layers[0].n_in} inputs, but the part has {part.X.shape[1]}.")
-        decided = self._decided(self.outputs(part.X))
-        return float(accuracy_score(part.y, decided) if self.encoding.target.classes else r2_score(part.y, decided))
+        labels = part.y if self.encoding.target.classes else np.zeros(0)
+        return score(self.loss, self.outputs(part.X).astype(np.float64), EnginePart(part.X, part.y, labels))
 
     def _decided(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
         """Class numbers, or the numbers themselves, from the outputs."""
         if not self.encoding.target.classes:
             return outputs
-        return outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > self.loss.threshold).astype(np.int64)
+        return (
+            outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > self.loss.threshold).astype(np.int64)
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the run to a file; an existing one is replaced only when the new one is complete."""
@@ -190,7 +193,7 @@ def fit(
     job = Job(network or mlp(), recipe or Recipe(), seed or 0)
     if resume is not None:
         _check_resumable(job, data, resume)
-    state = None if resume is None else resume.outcome.state
+    state = None if resume is None else _resumed(resume.outcome.state, job.recipe)
     ((_, run),) = train_jobs([job], data, engine=engine, threads=threads, progress=progress, start=state)
     return run if resume is None else _joined(resume, run)
 
@@ -228,7 +231,7 @@ def train_jobs(
     ticker = _Ticker(progress, working, plans.total_steps(), len(jobs))
     for encoded, numbers in plans.groups():
         for at, outcome in working.train((plans.plan(number) for number in numbers), encoded, ticker.tick):
-            ticker.finished(numbers[at], outcome)
+            ticker.finished(plans.left(numbers[at], outcome))
             yield numbers[at], plans.run(numbers[at], outcome)
 
 
@@ -260,6 +263,10 @@ class _Plans:
     def total_steps(self) -> int:
         done = 0 if self.start is None else self.start.step
         return max(sum(_steps(self.rows, job.recipe) for job in self.jobs) - done, 1)
+
+    def left(self, number: int, outcome: Outcome) -> int:
+        """Updates that a network which ended early did not make."""
+        return _steps(self.rows, self.jobs[number].recipe) - outcome.state.step
 
     def layers(self, number: int) -> tuple[Layer, ...]:
         return self.jobs[number].network.layers(self.data.n_inputs, n_outputs(self.data, self.losses[number]))
@@ -295,14 +302,15 @@ class _Ticker:
     def __init__(self, progress: ProgressCallback | None, engine: Engine, steps: int, networks: int) -> None:
         self.progress, self.engine, self.steps, self.networks = progress, engine, steps, networks
         self.began, self.done = engine.steps(), 0
+        self.spared = 0  # updates that networks which stopped early or diverged left undone
 
     def tick(self) -> None:
         if self.progress is not None:
-            made = self.engine.steps() - self.began
+            made = self.engine.steps() - self.began + self.spared
             self.progress(Progress(self.done, self.networks, min(made / self.steps, 1.0)))
 
-    def finished(self, number: int, outcome: Outcome) -> None:
-        self.done += 1
+    def finished(self, left: int) -> None:
+        self.done, self.spared = self.done + 1, self.spared + left
         self.tick()
 
 
@@ -328,8 +336,8 @@ def _doubling(epochs: int) -> tuple[int, ...]:
 
 
 def _fresh(job: Job, layers: tuple[Layer, ...]) -> State:
-    if not 0 <= job.seed < 2**63:
-        raise InvalidInput(f"a seed is a whole number from 0 to 2^63 − 1, but is {job.seed}.")
+    if isinstance(job.seed, bool) or not (hasattr(job.seed, "__index__") and 0 <= job.seed < 2**63):
+        raise InvalidInput(f"a seed is a whole number from 0 to 2^63 − 1, but is {job.seed!r}.")
     parameters = job.network.initial(layers[0].n_in, layers[-1].n_out, job.seed)
     return State(parameters, np.zeros((len(job.recipe.optimizer.state), len(parameters)), np.float32))
 
@@ -357,6 +365,13 @@ def _check_resumable(job: Job, data: Dataset, run: Run) -> None:
             f"this run has done {run.outcome.state.epoch} epochs and the recipe asks for {job.recipe.epochs} in all; "
             "ask for more epochs to train on."
         )
+
+
+def _resumed(state: State, recipe: Recipe) -> State:
+    """The state to go on from when patience is new, or is no more."""
+    if recipe.patience is None:
+        return replace(state, best=None, best_loss=math.inf, best_epoch=0)
+    return replace(state, best_epoch=state.epoch) if state.best is None else state
 
 
 def _joined(before: Run, after: Run) -> Run:

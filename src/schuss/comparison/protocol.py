@@ -1,8 +1,8 @@
 """Which is better: every activation with every optimizer, over learning rates and seeds, in one population.
 
 All competitors train for the same passes over the same data. Seed k gives every one of them the same initial draws and
-the same order of the data, so that differences are not luck. The learning rate of each (activation, optimizer) is chosen
-on the validation part, the score is reported on the test part; diverged networks are counted.
+the same order of the data, so that differences are not luck. The learning rate of each (activation, optimizer) is
+chosen on the validation part, the score is reported on the test part; diverged networks are counted.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class _Entry:
     learning_rate: float
 
 
-def compare(
+def compare(  # noqa: PLR0913 (the axes and the budget of a comparison)
     data: Dataset | Any,
     *,
     activations: Sequence[str | Activation] = ACTIVATIONS,
@@ -96,7 +96,9 @@ def compare(
     hidden = [positive_integer("width", width)] * positive_integer("depth", depth)
     networks = [mlp(hidden, a, init) for a in chosen]
     recipes = [
-        (str(o), Recipe(o(lr=rate), batch_size=batch_size, epochs=epochs)) for o in rules for rate in _rates(o, learning_rates)
+        (str(o), Recipe(o(lr=rate), batch_size=batch_size, epochs=epochs))
+        for o in rules
+        for rate in _rates(o, learning_rates)
     ]
     # The seeds are the outer loop, so that an interrupted comparison has compared everything on the first of them.
     entries = [
@@ -106,7 +108,9 @@ def compare(
     flows = {str(network.hidden[0].activation): flow(network, dataset, seed=seed) for network in networks}
 
     began = time.perf_counter()
-    finished: dict[int, tuple[Row, Mapping[str, NDArray[np.float64]]]] = {}  # not the runs, whose weights would fill the memory
+    finished: dict[
+        int, tuple[Row, Mapping[str, NDArray[np.float64]]]
+    ] = {}  # not the runs, whose weights would fill the memory
 
     def study() -> Study:
         in_order = [finished[number] for number in sorted(finished)]
@@ -134,11 +138,11 @@ def _check_distinct(kind: str, names: Sequence[str]) -> None:
         raise InvalidInput(f"give at least one {kind} to compare.")
     twice = {name for name in names if names.count(name) > 1}
     if twice:
-        raise InvalidInput(f"the {kind} {sorted(twice)[0]} is given twice; give each of them its own name.")
+        raise InvalidInput(f"the {kind} {min(twice)} is given twice; give each of them its own name.")
 
 
 def _rates(optimizer: Optimizer, wanted: int | Sequence[float]) -> NDArray[np.float64]:
-    """The learning rates to try: as given, or `wanted` of them over the optimizer's range; one is the range's middle."""
+    """The learning rates to try: as given, or `wanted` of them over the optimizer's range (one: its middle)."""
     if not isinstance(wanted, int):
         return np.array([positive_number("a learning rate", rate) for rate in wanted])
     low, high = np.log10(optimizer.search)

@@ -1,7 +1,7 @@
 """Who computes: what an engine is given, what it returns, and nothing about how.
 
 An engine takes plans (numbers and definitions, no names to look up) and yields outcomes as networks finish. `reference`
-reads like the textbook; `native` is the C++ core. All of an engine's randomness is counter-based: (seed, epoch) → order.
+reads like the textbook; `native` is the C++ core. An engine's only randomness is counter-based: (seed, epoch) → order.
 
 The parameters of a stack are one vector: W [n_in, n_out] by rows, then b [n_out], layer by layer. The state of an
 optimizer is an array [n_state, n] in the same order.
@@ -25,7 +25,8 @@ Status: TypeAlias = Literal["finished", "stopped", "diverged", "cancelled"]
 
 # What is measured at every layer, and what is kept of every epoch; `watch` and `epochs` say when.
 QUANTITIES = (
-    "delta", "weight_gradient", "z_mean", "z_rms", "activation_mean", "activation_rms", "saturated", "dead", "update_ratio"
+    "delta", "weight_gradient", "z_mean", "z_rms", "activation_mean", "activation_rms", "saturated", "dead",
+    "update_ratio",
 )  # fmt: skip
 HISTORY = ("step", "epoch", "seconds", "train_loss", "valid_loss", "score")
 SAMPLE_ROWS = 128  # the gradient flow is measured on the first rows of the training part, at most so many
@@ -87,9 +88,9 @@ class Plan:
 class Outcome:
     """What became of a plan.
 
-    `history` has a row an epoch and the columns HISTORY; `flow` is [measurement, layer, quantity] with QUANTITIES, taken
-    after the epochs `watched`. `losses` and `scores` are those of the train, valid and test parts at the end: with the
-    best parameters where the plan has patience. A diverged network says at which step and layer (from 1).
+    `history` has a row an epoch and the columns HISTORY; `flow` is [measurement, layer, quantity] with QUANTITIES,
+    taken after the epochs `watched`. `losses` and `scores` are those of the train, valid and test parts at the end, with
+    the best parameters if the plan has patience. A diverged network says at which step and layer (from 1).
     """
 
     status: Status

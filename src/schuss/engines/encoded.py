@@ -1,4 +1,4 @@
-"""A data set as engines take it: which loss fits the task, how many outputs it needs, and the targets it compares with."""
+"""A data set as engines take it: the loss that fits the task, how many outputs it needs, and its targets."""
 
 from __future__ import annotations
 
@@ -27,12 +27,16 @@ def n_outputs(data: Dataset, loss: Loss) -> int:
     """
     if data.task == "regression":
         if loss.name in (softmax_cross_entropy.name, binary_cross_entropy.name):
-            raise InvalidInput(f"{loss} is for classes, but the target of {data.name} is a number; use squared_error or huber.")
+            raise InvalidInput(
+                f"{loss} is for classes, but the target of {data.name} is a number; use squared_error or huber."
+            )
         return data.n_targets
     if loss.expression is None:
         return len(data.classes)
     if len(data.classes) > 2 and loss.name == binary_cross_entropy.name:
-        raise InvalidInput(f"{loss} is for two classes, but {data.name} has {len(data.classes)}; use softmax_cross_entropy.")
+        raise InvalidInput(
+            f"{loss} is for two classes, but {data.name} has {len(data.classes)}; use softmax_cross_entropy."
+        )
     return 1 if len(data.classes) == 2 else len(data.classes)
 
 

@@ -1,7 +1,7 @@
 """The engine that reads like the textbook: forward, back-propagation, update, in NumPy, at any depth.
 
-It is the oracle of the native engine and the one that measures gradient flow at initialisation, in double precision, where
-a gradient of 1e-60 is still a number.
+It is the oracle of the native engine, and it measures gradient flow at initialisation, in double precision, where a
+gradient of 1e-60 is still a number.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from schuss.engines import (
     EnginePart,
     Outcome,
     Plan,
-    State,
     Status,
     Vector,
 )
@@ -44,13 +43,18 @@ class ReferenceEngine:
         """Train every plan, in order."""
         parts = EngineData(*(EnginePart(p.X.astype(self.dtype), p.Y.astype(self.dtype), p.labels) for p in data))
         for number, plan in enumerate(plans):
-            outcome = _Training(plan, parts, self.dtype).run()
-            self._steps += outcome.state.step - plan.start.step
-            yield number, outcome
+            yield number, _Training(plan, parts, self.dtype, self._count(tick)).run()
 
     def predict(self, layers: Sequence[Layer], parameters: Vector, X: NDArray[np.float32]) -> NDArray[np.float32]:
         """The outputs of the last layer, [rows, n_out]."""
         return forward(layers, parameters.astype(self.dtype), X.astype(self.dtype)).outputs.astype(np.float32)
+
+    def _count(self, tick: Callable[[], None]) -> Callable[[], None]:
+        def after_step() -> None:
+            self._steps += 1
+            tick()
+
+        return after_step
 
     def steps(self) -> int:
         """How many updates have been made so far."""
@@ -69,6 +73,7 @@ class Pass:
 
     @property
     def outputs(self) -> Vector:
+        """The activations of the last layer."""
         return self.a[-1]
 
 
@@ -166,17 +171,17 @@ def measure(
     after = weights(layers, exact)
     before = weights(layers, exact if previous is None else previous.astype(np.float64))
     result = np.empty((len(layers), len(QUANTITIES)))
-    for l, layer in enumerate(layers):
-        z, a = passed.z[l], passed.a[l + 1]
+    for number, layer in enumerate(layers):
+        z, a = passed.z[number], passed.a[number + 1]
         slopes = np.abs(layer.activation.slope(z))
-        W = before[l][0]
-        result[l] = (
-            _rms(deltas[l]) * len(rows.X),  # of one row's loss, not of its share in the mean
-            _rms(weights(layers, gradient)[l][0]),
+        W = before[number][0]
+        result[number] = (
+            _rms(deltas[number]) * len(rows.X),  # of one row's loss, not of its share in the mean
+            _rms(weights(layers, gradient)[number][0]),
             z.mean(), _rms(z), a.mean(), _rms(a),
             np.mean(slopes < SATURATED_BELOW * layer.activation.usual_slope),
             np.mean(np.all(slopes == 0, axis=0)),
-            math.nan if previous is None or not W.any() else _rms(after[l][0] - W) / _rms(W),
+            math.nan if previous is None or not W.any() else _rms(after[number][0] - W) / _rms(W),
         )  # fmt: skip
     return result
 
@@ -200,8 +205,8 @@ class _Diverged(Exception):
 class _Training:
     """One network on its way through the epochs."""
 
-    def __init__(self, plan: Plan, data: EngineData, dtype: np.dtype[Any]) -> None:
-        self.plan, self.data = plan, data
+    def __init__(self, plan: Plan, data: EngineData, dtype: np.dtype[Any], after_step: Callable[[], None]) -> None:
+        self.plan, self.data, self.after_step = plan, data, after_step
         self.parameters = plan.start.parameters.astype(dtype)
         self.moments = plan.start.moments.astype(dtype)
         self.step, self.epoch = plan.start.step, plan.start.epoch
@@ -218,11 +223,11 @@ class _Training:
         try:
             if self.epoch == 0:
                 self.watch()
-            while self.epoch < self.plan.epochs:
-                self.run_epoch()
-                if self.has_stopped():
+            while self.epoch < self.plan.epochs and status == "finished":
+                if self.patience_is_over():
                     status = "stopped"
-                    break
+                else:
+                    self.run_epoch()
         except _Diverged as found:
             status, step, layer = "diverged", found.step, found.layer
         return self.outcome(status, step, layer)
@@ -235,11 +240,15 @@ class _Training:
         total = 0.0
         for start in range(0, n, self.plan.batch_size):
             rows = order[start : start + self.plan.batch_size]
-            total += len(rows) * self.update(EnginePart(train.X[rows], train.Y[rows], train.labels[rows] if len(train.labels) else train.labels))
+            total += len(rows) * self.update(
+                EnginePart(train.X[rows], train.Y[rows], train.labels[rows] if len(train.labels) else train.labels)
+            )
         self.epoch += 1
         valid_loss, valid_score, passed = self.evaluate(self.data.valid)
-        self.history.append((self.step, self.epoch, time.perf_counter() - self.began, total / n, valid_loss, valid_score))
-        if not math.isfinite(valid_loss):
+        self.history.append(
+            (self.step, self.epoch, time.perf_counter() - self.began, total / n, valid_loss, valid_score)
+        )
+        if not (math.isfinite(valid_loss) and np.isfinite(self.parameters).all()):
             raise _Diverged(self.step, passed)
         self.watch()
         if self.plan.patience and valid_loss < self.best_loss:
@@ -262,6 +271,7 @@ class _Training:
         lr = float(plan.learning_rates[self.step])
         self.step += 1
         self.parameters, self.moments = plan.optimizer.step(self.parameters, gradient, self.moments, self.step, lr)
+        self.after_step()
         return loss
 
     def evaluate(self, part: EnginePart, parameters: Vector | None = None) -> tuple[float, float, Pass]:
@@ -275,9 +285,9 @@ class _Training:
             self.flow.append(measure(self.plan.layers, self.plan.loss, self.parameters, self.data.train, self.previous))
             self.watched.append(self.epoch)
 
-    def has_stopped(self) -> bool:
+    def patience_is_over(self) -> bool:
         patience = self.plan.patience
-        return patience is not None and self.epoch - self.best_epoch >= patience and self.epoch < self.plan.epochs
+        return patience is not None and self.epoch - self.best_epoch >= patience
 
     def outcome(self, status: Status, step: int | None, layer: int | None) -> Outcome:
         chosen = self.parameters if self.best is None else self.best

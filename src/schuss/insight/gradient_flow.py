@@ -1,7 +1,7 @@
 """The gradient seen layer by layer: where it vanishes, explodes, or meets dead units.
 
-Shown is what does not depend on the loss's scale: δ of each layer relative to the last hidden layer, and how many powers
-of ten it loses a layer on its way back.
+Shown is what does not depend on the loss's scale: δ of each layer relative to the last hidden layer, and how many
+powers of ten it loses a layer on its way back.
 
 >>> from schuss.data import load
 >>> from schuss.network import mlp
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GradientFlow:
     """One measurement of the hidden layers, from the input on.
 
@@ -57,6 +57,13 @@ class GradientFlow:
             raise AttributeError(f"a gradient flow has no {name!r}; it has {', '.join(QUANTITIES)}")
         column: NDArray[np.float64] = self.values[:, QUANTITIES.index(name)]
         return column
+
+    def __getitem__(self, quantity: str) -> NDArray[np.float64]:
+        """One quantity by its name, an array with one number a layer, as in a FlowHistory."""
+        if quantity not in (*QUANTITIES, "relative"):
+            raise unknown_name("quantity of a gradient flow", quantity, (*QUANTITIES, "relative"))
+        chosen: NDArray[np.float64] = getattr(self, quantity)
+        return chosen
 
     @property
     def relative(self) -> NDArray[np.float64]:
@@ -94,10 +101,12 @@ class GradientFlow:
         return charts.flow_chart(self)
 
     def __repr__(self) -> str:
-        return f"GradientFlow({len(self.layers)} layers, epoch {self.epoch}, {self.decades_per_layer:+.2f} decades a layer)"
+        return (
+            f"GradientFlow({len(self.layers)} layers, epoch {self.epoch}, {self.decades_per_layer:.2f} decades a layer)"
+        )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FlowHistory:
     """The measurements of one training, in order; `history["delta"]` is an array [measurement, layer]."""
 
@@ -134,11 +143,11 @@ class FlowHistory:
         return [flow.to_json() for flow in self.measurements]
 
     def table(self) -> str:
-        """How δ and the update ratio of every layer change through training."""
+        """How δ, the update ratios and the shares of saturated and dead units change through training."""
         return tables.as_text(tables.flow_history_table(self))
 
     def plot(self) -> Figure:
-        """δ of every layer against the epoch, and update ratios."""
+        """δ, update ratio and share of saturated units of every layer against the epoch."""
         return charts.flow_history_chart(self)
 
 

@@ -1,0 +1,51 @@
+"""A training in schuss through its front door: `fit_many`, from the call to the runs in hand.
+
+Unlike the peers' steps it includes everything around them: initial weights, shuffling, the history of the losses, the
+gradient flow at the default cadence and the evaluation after every epoch and at the end.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import schuss as sc
+from benchmarks.shapes import POPULATION, ROWS, Shape, random_rows
+from benchmarks.workers import Timer
+
+FEW = 160  # rows to validate and to test on, together
+
+
+def dataset(shape: Shape) -> sc.Dataset:
+    """Random rows with exactly `ROWS` of them to train on: a multiple of every batch size."""
+    X, y = random_rows(shape, ROWS + FEW + shape.outputs)
+    share = FEW / 2 / len(X)
+    data = sc.load((X, y), task="classification", valid=share, test=share, standardize=False)
+    return replace(data, train=sc.Part(data.train.X[:ROWS], data.train.y[:ROWS]))
+
+
+def training_timer(
+    shape: Shape, networks: int, threads: int, epochs: int, activation: sc.Activation, optimizer: sc.Optimizer
+) -> Timer:
+    """Seconds of a whole training, divided by the updates of all networks."""
+    data = dataset(shape)
+    network = sc.mlp([shape.width] * shape.depth, activation)
+    recipe = sc.Recipe(optimizer(lr=1e-3), batch_size=shape.batch, epochs=epochs)
+    jobs = [sc.Job(network, recipe, seed) for seed in range(networks)]
+    sc.fit_many(jobs[:1], data, threads=threads)
+
+    def measure() -> float:
+        began = time.perf_counter()
+        runs = sc.fit_many(jobs, data, threads=threads)
+        return (time.perf_counter() - began) / sum(run.outcome.state.step for run in runs)
+
+    return measure
+
+
+def timer(variant: str, shape: Shape, threads: int, seconds: float) -> Timer:
+    """`one` network or a `population`; trainings are as long as their shape says, a quarter of it in a quick run."""
+    networks = 1 if variant == "one" else POPULATION
+    epochs = shape.epochs if seconds > 0.2 else shape.epochs // 4
+    # One small network would be timed too briefly: the same number of updates as a population of 8.
+    longer = 8 if networks == 1 and shape.is_small else 1
+    return training_timer(shape, networks, threads, epochs * longer, sc.relu, sc.adam)

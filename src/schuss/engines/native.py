@@ -1,0 +1,191 @@
+"""The C++ engine: whole training runs, one network a thread, without Python in between.
+
+This module only translates: definitions become programs, plans become dictionaries, results become outcomes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from schuss import _native
+from schuss.engines import EngineData, Outcome, Plan, State, Vector
+from schuss.errors import InvalidInput, SchussError, positive_integer
+from schuss.layers import Layer
+from schuss.programs import OPERATIONS, Instruction, Program
+
+if tuple(_native.operations()) != OPERATIONS:
+    raise ImportError("schuss._native was built for other operations than schuss.programs has; install schuss again.")
+
+_POLL_SECONDS = 0.05  # how often Python looks up while networks train: for progress and for Ctrl-C
+_IN_FLIGHT_PER_THREAD, _IN_FLIGHT = 4, 16  # plans handed over ahead: enough that no thread waits, few enough for memory
+
+
+def instruction_set() -> str:
+    """The best instruction set of this processor, which the engine uses unless told otherwise."""
+    return _native.instruction_sets()[0]
+
+
+class NativeEngine:
+    """Networks spread over `threads` (all cores if None); results do not depend on how many.
+
+    `instruction_set` forces one of those that the processor has: avx512, avx2 or baseline. Each gives its own bits,
+    which differ from another's by rounding.
+    """
+
+    def __init__(self, threads: int | None = None, instruction_set: str | None = None) -> None:
+        self.threads = positive_integer("threads", (os.cpu_count() or 1) if threads is None else threads)
+        known = _native.instruction_sets()
+        self.instruction_set = known[0] if instruction_set is None else instruction_set
+        if self.instruction_set not in known:
+            raise InvalidInput(f"this processor does not have '{instruction_set}'; it has {', '.join(known)}.")
+        self._steps_done = 0
+        self._trainers: list[_native.Trainer] = []
+
+    def train(
+        self, plans: Iterable[Plan], data: EngineData, tick: Callable[[], None] = lambda: None
+    ) -> Iterator[tuple[int, Outcome]]:
+        """Train every plan; yield (number of the plan, outcome) as they finish.
+
+        SchussError if the engine failed on a network, for want of memory.
+        """
+        parts = [(_array(p.X, np.float32), _array(p.Y, np.float32), _array(p.labels, np.int32)) for p in data]
+        trainer = _native.Trainer(parts, self.threads, self.instruction_set)
+        self._trainers.append(trainer)
+        waiting = enumerate(plans)
+        most = _IN_FLIGHT_PER_THREAD * self.threads + _IN_FLIGHT
+        try:
+            while True:
+                while trainer.pending() < most and (following := next(waiting, None)) is not None:
+                    trainer.submit(following[0], _encoded_plan(following[1]))
+                if trainer.pending() == 0:
+                    return
+                for number, result in trainer.poll(_POLL_SECONDS):
+                    yield number, _outcome(result)
+                tick()
+        finally:  # also when the iterator is closed, or Ctrl-C is pressed
+            trainer.cancel()
+            self._trainers.remove(trainer)
+            self._steps_done += trainer.steps()
+
+    def predict(self, layers: Sequence[Layer], parameters: Vector, X: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The outputs of the last layer, [rows, n_out]."""
+        programs = [_encoded(layer.activation.program) for layer in layers]
+        return _native.predict(
+            _array(X, np.float32), _sizes(layers), programs, _array(parameters, np.float32), self.instruction_set
+        )
+
+    def steps(self) -> int:
+        """How many updates have been made so far, over all networks."""
+        return self._steps_done + sum(trainer.steps() for trainer in self._trainers)
+
+
+def evaluate(
+    program: Program, inputs: Sequence[NDArray[np.float32]], scalars: Sequence[float] = (), instruction_set: str = ""
+) -> list[NDArray[np.float32]]:
+    """Run a program over one-dimensional arrays of one length, as the engine does.
+
+    >>> from schuss.activations import relu
+    >>> value, slope = evaluate(relu.program, [np.array([-1, 2], np.float32)])
+    >>> value.tolist(), slope.tolist()
+    ([0.0, 2.0], [0.0, 1.0])
+    """
+    chosen = instruction_set or _native.instruction_sets()[0]
+    return _native.evaluate(_encoded(program), chosen, [_array(x, np.float32) for x in inputs], list(scalars))
+
+
+# ---------------------------------------------------------------------------------------------- to C++ and back
+
+
+def _array(values: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
+    return np.ascontiguousarray(values, dtype=dtype)
+
+
+def _sizes(layers: Sequence[Layer]) -> list[int]:
+    return [layers[0].n_in, *(layer.n_out for layer in layers)]
+
+
+@lru_cache(maxsize=1024)
+def _encoded(program: Program) -> _native.Program:
+    """The program as the engine reads it. Layers with equal programs share one, and its constants in the cache."""
+    return _native.Program(
+        code=_instructions(program.code),
+        scalar_code=_instructions(program.scalar_code),
+        constants=np.array(program.constants, dtype=np.float64),
+        broadcast=np.array(program.broadcast, dtype=np.int32),
+        n_inputs=len(program.inputs),
+        n_outputs=program.n_outputs,
+        n_temporaries=program.n_temporaries,
+        n_scalar_inputs=len(program.scalar_inputs),
+    )
+
+
+def _instructions(code: Sequence[Instruction]) -> NDArray[np.int32]:
+    rows = [(OPERATIONS.index(i.operation), i.destination, i.a, i.b, i.c) for i in code]
+    return np.array(rows, dtype=np.int32).reshape(-1, 5)
+
+
+def _encoded_plan(plan: Plan) -> dict[str, Any]:
+    names = [name for name, _ in plan.optimizer.settings]
+    return {
+        "sizes": _sizes(plan.layers),
+        "activations": [_encoded(layer.activation.program) for layer in plan.layers],
+        "slopes": [layer.activation.usual_slope for layer in plan.layers],
+        "loss": None if plan.loss.program is None else _encoded(plan.loss.program),
+        "threshold": plan.loss.threshold,
+        "optimizer": _encoded(plan.optimizer.program),
+        "hyperparameters": [value for _, value in plan.optimizer.settings],
+        "lr_index": names.index("lr"),
+        "uses_t": "t" in plan.optimizer.program.scalar_inputs,
+        "learning_rates": _array(plan.learning_rates, np.float64),
+        "batch_size": plan.batch_size,
+        "epochs": plan.epochs,
+        "patience": -1 if plan.patience is None else plan.patience,
+        "clip_norm": plan.clip_norm or 0.0,
+        "seed": plan.seed,
+        "watch": list(plan.watch),
+        **_encoded_state(plan.start),
+    }
+
+
+def _encoded_state(state: State) -> dict[str, Any]:
+    return {
+        "parameters": _array(state.parameters, np.float32),
+        "moments": _array(state.moments, np.float32),
+        "step": state.step,
+        "epoch": state.epoch,
+        "best": np.zeros(0, np.float32) if state.best is None else _array(state.best, np.float32),
+        "best_loss": state.best_loss,
+        "best_epoch": state.best_epoch,
+    }
+
+
+def _outcome(result: dict[str, Any]) -> Outcome:
+    if result["status"] == "failed":
+        raise SchussError(f"the engine could not train a network ({result['message']}); train fewer or smaller ones.")
+    diverged = result["status"] == "diverged"
+    return Outcome(
+        status=result["status"],
+        state=State(
+            parameters=result["parameters"],
+            moments=result["moments"],
+            step=result["step"],
+            epoch=result["epoch"],
+            best=result["best"] if len(result["best"]) else None,
+            best_loss=result["best_loss"],
+            best_epoch=result["best_epoch"],
+        ),
+        history=result["history"],
+        flow=result["flow"],
+        watched=result["watched"],
+        losses=tuple(result["losses"].tolist()),
+        scores=tuple(result["scores"].tolist()),
+        seconds=result["seconds"],
+        diverged_step=result["diverged_step"] if diverged else None,
+        diverged_layer=result["diverged_layer"] if diverged else None,
+    )
