@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schuss.data import load, split_rows
-from schuss.encoding import Column, Encoding, Target, learn_encoding
+from schuss.data.encoding import Column, Encoding, Target, learn_encoding
 from schuss.errors import DataError, RunFileError, SchussError
 
 TARGET = Target(("y",), "regression", mean=(10.0,), std=(2.0,))

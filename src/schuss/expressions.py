@@ -274,15 +274,18 @@ def _mask(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return lambda a, b: np.asarray(compare(a, b), dtype=np.result_type(a, b))
 
 
+def _where(condition: Any, a: Any, b: Any) -> Array:
+    # Two plain numbers would make float64 of a float32 condition.
+    return np.asarray(np.where(np.asarray(condition) != 0, a, b), dtype=np.result_type(condition, a, b))
+
+
 _EVALUATE: dict[str, Callable[..., Any]] = {
     "neg": np.negative, "abs": np.abs, "sign": np.sign, "floor": np.floor, "exp": np.exp, "expm1": np.expm1,
     "log": np.log, "log1p": np.log1p, "sqrt": np.sqrt, "tanh": np.tanh, "sigmoid": _sigmoid, "erf": _erf,
     "sin": np.sin, "cos": np.cos, "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide,
     "pow": np.power, "maximum": np.maximum, "minimum": np.minimum,
     "less": _mask(np.less), "less_equal": _mask(np.less_equal),
-    "where": lambda condition, a, b: np.asarray(
-        np.where(np.asarray(condition) != 0, a, b), dtype=np.result_type(condition, a, b)
-    ),
+    "where": _where,
 }  # fmt: skip
 
 

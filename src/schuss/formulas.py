@@ -65,7 +65,7 @@ def _wrapped(e: Expression, level: int) -> str:
 
 
 def _number(value: float) -> str:
-    return str(int(value)) if value.is_integer() and abs(value) < 1e15 and str(value) != "-0.0" else repr(value)
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
 
 
 # ---------------------------------------------------------------------------------------------- LaTeX

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from schuss import formulas
 from schuss.activations import Activation
+from schuss.data.encoding import Encoding
 from schuss.definitions import Settings
-from schuss.encoding import Encoding
 from schuss.engines import HISTORY, QUANTITIES, Outcome, State
 from schuss.errors import InvalidInput, RunFileError, SchussError, positive_integer
 from schuss.initializers import INITIALIZERS, Initializer

@@ -319,10 +319,7 @@ def _bar(x: float) -> str:
 
 
 def _flow_caption(flow: FlowShown) -> str:
-    return (
-        "δ: RMS of ∂loss/∂z, relative to the last hidden layer; other columns: RMS, shares\n"
-        f"On its way back the gradient {slope_in_words(flow)}."
-    )
+    return f"δ: RMS of ∂loss/∂z; in the last hidden layer it is 1\nThe gradient {slope_in_words(flow)}."
 
 
 def slope_in_words(flow: FlowShown) -> str:
@@ -340,9 +337,10 @@ def flow_history_table(history: HistoryShown) -> Table:
     chosen = _chosen_layers(n, 3)
     table = _table(
         "Gradient flow through training",
-        f"δ 1: RMS of ∂loss/∂z in layer 1, relative to the last hidden layer ({n});\n"
-        "lost: powers of ten that δ loses a layer on its way back; saturated, dead: in the worst layer;\n"
-        "update l: RMS of the last update of layer l's weights over RMS of the weights",
+        f"δ 1: RMS of ∂loss/∂z in layer 1; in layer {n} it is 1\n"
+        "lost: powers of ten a layer, on the way back to the input\n"
+        "update l: RMS of the last update of layer l over its weights'\n"
+        "saturated, dead: share of units, in the worst layer",
     )
     for heading in ("epoch", "δ 1", "lost", *(f"update {layer + 1}" for layer in chosen), "saturated", "dead"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -378,8 +376,9 @@ def flows_table(flows: Mapping[str, FlowShown]) -> Table:
     chosen = [layer for layer in _chosen_layers(depth, 5) if layer < depth - 1] or [0]
     table = _table(
         "Gradient flow at initialisation, by activation",
-        f"δ l: RMS of ∂loss/∂z in layer l, relative to the last hidden layer ({depth});\n"
-        "lost: powers of ten that δ loses a layer on its way back; saturated, dead: in the worst layer",
+        f"δ l: RMS of ∂loss/∂z in layer l; in layer {depth} it is 1\n"
+        "lost: powers of ten a layer, on the way back to the input\n"
+        "saturated, dead: share of units, in the worst layer",
     )
     table.add_column("activation", overflow="fold")
     for layer in chosen:
@@ -405,7 +404,7 @@ def ranking_table(study: StudyShown) -> Table:
     """Competitors, best first: the mean test score over seeds with its standard deviation, and what diverged."""
     table = _table(
         f"Ranking on {_text(study.data)}",
-        f"{study.score_name}: mean ± standard deviation over seeds; learning rate: the best on valid",
+        f"{study.score_name}: mean ± standard deviation over seeds\nlearning rate: the best one on the validation part",
     )
     table.add_column("", justify="right")
     table.add_column("activation", overflow="fold")

@@ -89,8 +89,8 @@ class Outcome:
     """What became of a plan.
 
     `history` has a row an epoch and the columns HISTORY; `flow` is [measurement, layer, quantity] with QUANTITIES,
-    taken after the epochs `watched`. `losses` and `scores` are those of the train, valid and test parts at the end, with
-    the best parameters if the plan has patience. A diverged network says at which step and layer (from 1).
+    taken after the epochs `watched`. `losses` and `scores` are those of the train, valid and test parts at the end,
+    with the best parameters if the plan has patience. A diverged network says at which step and layer (from 1).
     """
 
     status: Status

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss.columns import as_array, check_unique, column, guarded, quoted, simplified
+from schuss.data.columns import as_array, check_unique, column, guarded, quoted, simplified
+from schuss.data.files import as_path, read_arrays, read_file
 from schuss.errors import DataError
-from schuss.files import as_path, read_arrays, read_file
 
 if TYPE_CHECKING:
     import polars as pl

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss.columns import as_array, codes, column, near_names, whole
-from schuss.encoding import LARGEST, Target, Task, moments, numbers
+from schuss.data.columns import as_array, codes, column, near_names, whole
+from schuss.data.encoding import LARGEST, Target, Task, moments, numbers
+from schuss.data.reading import from_array, read_table
 from schuss.errors import DataError
-from schuss.reading import from_array, read_table
 
 if TYPE_CHECKING:
     import polars as pl

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from schuss.columns import codes, near_names, parsed, quoted
+from schuss.data.columns import codes, near_names, parsed, quoted
+from schuss.data.reading import read_table
 from schuss.errors import DataError, RunFileError
-from schuss.reading import read_table
 
 if TYPE_CHECKING:
     import polars as pl

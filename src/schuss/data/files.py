@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss.columns import check_unique, first_line, guarded, parsed, quoted, simplified
+from schuss.data.columns import check_unique, first_line, guarded, parsed, quoted, simplified
 from schuss.errors import DataError
 
 if TYPE_CHECKING:

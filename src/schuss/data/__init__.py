@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss.columns import check_unique, column, quoted
-from schuss.encoding import Encoding, Label, Target, Task, learn_encoding, numbers
-from schuss.errors import DataError, InvalidInput, UnknownName, finite_number, unknown_name
-from schuss.files import as_path, exists, read_arrays
-from schuss.problems import PROBLEMS, built_in
-from schuss.reading import from_array, is_table, read_table, without_row_numbers
-from schuss.targets import (
+from schuss.data.columns import check_unique, column, quoted
+from schuss.data.encoding import Encoding, Label, Target, Task, learn_encoding, numbers
+from schuss.data.files import as_path, exists, read_arrays
+from schuss.data.problems import PROBLEMS, built_in
+from schuss.data.reading import from_array, is_table, read_table, without_row_numbers
+from schuss.data.targets import (
     check_quantities,
     encode_classes,
     encode_quantities,
@@ -31,6 +30,7 @@ from schuss.targets import (
     take_target,
     target_frame,
 )
+from schuss.errors import DataError, InvalidInput, UnknownName, finite_number, unknown_name
 
 if TYPE_CHECKING:
     import polars as pl
