@@ -52,16 +52,16 @@ bench: $(VENV)/.installed  ## measure the speed, beside those peers that are ins
 	@$(BIN)/python -m benchmarks
 
 # The interpreter has no sanitizer of its own, so that its run-time library is loaded before everything else. Objects that
-# Python never frees are not what is looked for: leaks are not reported.
+# Python never frees are not what is looked for: leaks are not reported. The first finding ends the run with a report.
 sanitize: $(VENV)/.installed $(VENV)/.test-tools  ## build the extension with sanitizers and run the native tests (GCC)
 	@echo "· building with sanitizers"
 	@PATH="$(CURDIR)/$(BIN):$$PATH" CXX=g++ \
 		CXXFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer" \
 		$(INSTALL) --no-deps --upgrade --target build/sanitized/package \
 		--config-settings=build-dir=build/sanitized/{wheel_tag} --config-settings=cmake.build-type=RelWithDebInfo .
-	@PYTHONPATH=build/sanitized/package ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	@PYTHONPATH=build/sanitized/package ASAN_OPTIONS=detect_leaks=0 \
 		LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
-		$(BIN)/pytest --quiet tests/test_native*.py
+		$(BIN)/pytest --quiet --capture=no tests/test_native*.py
 
 clean:  ## remove .venv, the build folder and all caches
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.contenders import Result
-from benchmarks.shapes import Shape
+from benchmarks.shapes import POPULATION, Shape
 
 INCLUDED = (
     "A step of a peer is a batch drawn at random, forward, softmax cross-entropy, backward and Adam; it has its best "
     "number of threads. A step of schuss is a whole `fit_many` divided by its updates: initial weights, shuffling, the "
-    "history, the gradient flow and the evaluation after every epoch and at the end are in it."
+    "history, the gradient flow and the evaluation after every epoch and at the end are in it. The peak is the highest "
+    "seen in this run, on as many cores as there are threads. × one and × many: how many times "
+    f"that of schuss the time is, with one network and with {POPULATION}."
 )
 
 
@@ -35,7 +37,7 @@ def steps_table(results: Sequence[Result], peak: Mapping[int, float]) -> str:
     rows = []
     for result in results:
         ours = {r.contender.networks: r for r in results if r.shape == result.shape and _is_ours(r)}
-        one, many = (ours.get(networks) for networks in (1, max(r.contender.networks for r in results)))
+        one, many = (ours.get(networks) for networks in (1, POPULATION))
         rows.append(
             [
                 result.shape.name,
@@ -44,7 +46,7 @@ def steps_table(results: Sequence[Result], peak: Mapping[int, float]) -> str:
                 microseconds(result.median),
                 f"{microseconds(min(result.seconds))}–{microseconds(max(result.seconds))}",
                 f"{result.flops / 1e9:.1f}",
-                f"{result.flops / peak[result.threads]:.0%}",
+                f"{result.flops / peak[result.threads]:.1%}",
                 _ratio(result, one),
                 _ratio(result, many),
             ]
@@ -54,9 +56,9 @@ def steps_table(results: Sequence[Result], peak: Mapping[int, float]) -> str:
 
 
 def microseconds(seconds: float) -> str:
-    """Three digits, for figures from 0.1 to a million."""
+    """About three digits, for figures from 0.1 to a million."""
     value = seconds * 1e6
-    return f"{value:.{max(0, 2 - len(str(int(value))) + (value >= 1))}f}" if value < 100 else f"{value:,.0f}"
+    return f"{value:,.{2 if value < 10 else 1 if value < 100 else 0}f}"
 
 
 def _is_ours(result: Result) -> bool:
@@ -64,7 +66,10 @@ def _is_ours(result: Result) -> bool:
 
 
 def _ratio(result: Result, ours: Result | None) -> str:
-    return "–" if ours is None or _is_ours(result) else f"{result.median / ours.median:.2g}"
+    if ours is None or _is_ours(result):
+        return "–"
+    times = result.median / ours.median
+    return f"{times:.{0 if times >= 10 else 1}f}"
 
 
 def shapes_text(shapes: Sequence[Shape]) -> str:

@@ -89,10 +89,10 @@ class Worker:
         assert self.process.stdout is not None
         try:
             print(shape.name, file=self.process.stdin, flush=True)
-        except BrokenPipeError:
+            return float(self.process.stdout.readline())
+        except (BrokenPipeError, ValueError):  # no answer is an empty line
+            print(f"{self.setting} has failed and is left out", file=sys.stderr)
             return None
-        answer = self.process.stdout.readline()
-        return float(answer) if answer else None
 
     def close(self) -> None:
         self.process.communicate()

@@ -63,10 +63,13 @@ void check_operands(const Instruction &i, const std::vector<bool> &written, cons
   if (code < 0 || code >= static_cast<int>(operation_names.size()))
     reject(where + ": there is no operation " + std::to_string(code));
   for (int k = 0; k < 3; k++) {
-    const bool used = k < operand_count(i.operation), exists = operands[k] >= 0 && operands[k] < static_cast<int>(written.size());
+    const bool used = k < operand_count(i.operation),
+               exists = operands[k] >= 0 && operands[k] < static_cast<int>(written.size());
     if (used && !exists) reject(where + ": there is no register " + std::to_string(operands[k]));
-    if (used && !written[operands[k]]) reject(where + ": register " + std::to_string(operands[k]) + " is read before it is written");
-    if (!used && operands[k] != -1) reject(where + ": an unused operand must be -1, not " + std::to_string(operands[k]));
+    if (used && !written[operands[k]])
+      reject(where + ": register " + std::to_string(operands[k]) + " is read before it is written");
+    if (!used && operands[k] != -1)
+      reject(where + ": an unused operand must be -1, not " + std::to_string(operands[k]));
   }
 }
 
@@ -75,16 +78,19 @@ void check_operands(const Instruction &i, const std::vector<bool> &written, cons
 void Program::check() const {
   require(inputs >= 0 && temporaries >= 0 && scalars >= 0, "a program cannot have a negative number of registers");
   require(outputs >= 1, "a program needs at least one output");
-  require(std::max({inputs, outputs, temporaries, scalars}) <= 1 << 16, "a program can have at most 65536 registers of a kind");
+  require(std::max({inputs, outputs, temporaries, scalars}) <= 1 << 16,
+          "a program can have at most 65536 registers of a kind");
   std::vector<bool> known(scalars + constants.size(), true);
   for (std::size_t k = 0; k < scalar_code.size(); k++) {
     const std::string where = place("scalar instruction", k);
     check_operands(scalar_code[k], known, where);
-    if (scalar_code[k].destination != static_cast<int>(known.size())) reject(where + ": the destination must be the next free register");
+    if (scalar_code[k].destination != static_cast<int>(known.size()))
+      reject(where + ": the destination must be the next free register");
     known.push_back(true);
   }
   for (int scalar : broadcast)
-    if (scalar < 0 || scalar >= static_cast<int>(known.size())) reject("broadcast: there is no scalar register " + std::to_string(scalar));
+    if (scalar < 0 || scalar >= static_cast<int>(known.size()))
+      reject("broadcast: there is no scalar register " + std::to_string(scalar));
 
   const int arrays = inputs + outputs + temporaries;
   std::vector<bool> written(arrays + broadcast.size(), true);
@@ -93,7 +99,8 @@ void Program::check() const {
     const std::string where = place("instruction", k);
     check_operands(code[k], written, where);
     if (code[k].destination < inputs || code[k].destination >= arrays)
-      reject(where + ": the destination must be an output or a temporary, not register " + std::to_string(code[k].destination));
+      reject(where + ": the destination must be an output or a temporary, not register " +
+             std::to_string(code[k].destination));
     written[code[k].destination] = true;
   }
   for (int k = 0; k < outputs; k++)
@@ -110,17 +117,18 @@ namespace {
 
 void check_program(const ProgramPtr &program, const char *what, int inputs, int outputs, int scalars) {
   if (!program || program->inputs != inputs || program->outputs != outputs || program->scalars != scalars)
-    reject(std::string(what) + ": expected a program of " + std::to_string(inputs) + " inputs, " + std::to_string(outputs) +
-           " outputs and " + std::to_string(scalars) + " scalars");
+    reject(std::string(what) + ": expected a program of " + std::to_string(inputs) + " inputs, " +
+           std::to_string(outputs) + " outputs and " + std::to_string(scalars) + " scalars");
 }
 
 void check_part(const Plan &plan, const Part &part) {
   const int outputs = plan.sizes.back();
   require(part.features == plan.sizes.front(), "sizes: the first must be the number of columns of X");
-  if (plan.loss) require(part.targets == outputs, "sizes: the last must be the number of columns of Y");
-  else require(part.rows == 0 || !part.labels.empty(), "softmax cross-entropy needs labels");
+  if (plan.loss)
+    require(part.targets == outputs, "sizes: the last must be the number of columns of Y");
+  else
+    require(part.rows == 0 || !part.labels.empty(), "softmax cross-entropy needs labels");
   require(part.classes <= std::max(2, outputs), "labels: every label must be below the number of outputs");
-  if (part.labels.empty()) require(part.targets == outputs, "sizes: the last must be the number of columns of Y");
 }
 
 }  // namespace
@@ -131,24 +139,30 @@ void Plan::check_stack() const {
   require(activations.size() == sizes.size() - 1, "activations: expected one a layer");
   require(largest_slopes.size() == activations.size(), "slopes: expected one a layer");
   for (const ProgramPtr &program : activations) check_program(program, "activations", 1, 2, 0);
-  require(static_cast<long>(start.parameters.size()) == parameter_count(sizes), "parameters: the count does not fit sizes");
+  require(static_cast<long>(start.parameters.size()) == parameter_count(sizes),
+          "parameters: the count does not fit sizes");
 }
 
 void Plan::check(const Data &data) const {
   check_stack();
   for (const Part *part : {&data.train, &data.valid, &data.test}) check_part(*this, *part);
   require(optimizer && optimizer->inputs >= 2, "optimizer: expected a program of w, g and state");
-  check_program(optimizer, "optimizer", optimizer->inputs, optimizer->inputs - 1, static_cast<int>(hyperparameters.size()) + uses_time);
+  check_program(optimizer, "optimizer", optimizer->inputs, optimizer->inputs - 1,
+                static_cast<int>(hyperparameters.size()) + uses_time);
   if (loss) check_program(loss, "loss", 2, 2, 0);
-  require(learning_rate_index >= -1 && learning_rate_index < static_cast<int>(hyperparameters.size()), "lr_index: there is no such hyper-parameter");
+  require(learning_rate_index >= -1 && learning_rate_index < static_cast<int>(hyperparameters.size()),
+          "lr_index: there is no such hyper-parameter");
   require(batch_size >= 1, "batch_size must be at least 1");
   require(patience == -1 || patience >= 1, "patience must be at least 1, or -1 for none");
   require(clip_norm >= 0 && std::isfinite(clip_norm), "clip_norm must be positive, or 0 for none");
   require(start.step >= 0 && start.epoch >= 0, "step and epoch must not be negative");
-  require(start.moments.size() == start.parameters.size() * moments(), "moments: expected one array of parameters for each state of the optimizer");
-  require(start.best.empty() || start.best.size() == start.parameters.size(), "best: expected as many values as parameters, or none");
+  require(start.moments.size() == start.parameters.size() * moments(),
+          "moments: expected one array of parameters for each state of the optimizer");
+  require(start.best.empty() || start.best.size() == start.parameters.size(),
+          "best: expected as many values as parameters, or none");
   const long steps = start.step + std::max(0L, epochs - start.epoch) * steps_per_epoch(data.train.rows);
-  require(learning_rate_index < 0 || static_cast<long>(learning_rates.size()) >= steps, "learning_rates: expected one for each step of the training");
+  require(learning_rate_index < 0 || static_cast<long>(learning_rates.size()) >= steps,
+          "learning_rates: expected one for each step of the training");
 }
 
 // ---------------------------------------------------------------- the builds
@@ -169,8 +183,9 @@ std::vector<const Engine *> engines() {
 #ifdef SCHUSS_X86
   __builtin_cpu_init();
   const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
-  const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-                  __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                  __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+                  __builtin_cpu_supports("avx512vl");
   if (v4) supported.push_back(&avx512::engine);
   if (v3) supported.push_back(&avx2::engine);
 #endif

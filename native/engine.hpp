@@ -18,7 +18,7 @@ namespace schuss {
 template <class T> class Aligned {
  public:
   Aligned() = default;
-  explicit Aligned(std::size_t count) : count_(count) {
+  explicit Aligned(std::size_t count) {
     const std::size_t bytes = (count * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
     if (bytes == 0) return;
     data_.reset(static_cast<T *>(std::aligned_alloc(kAlignment, bytes)));
@@ -27,7 +27,6 @@ template <class T> class Aligned {
   }
   T *data() { return data_.get(); }
   const T *data() const { return data_.get(); }
-  std::size_t size() const { return count_; }
   T &operator[](std::size_t i) { return data_.get()[i]; }
   const T &operator[](std::size_t i) const { return data_.get()[i]; }
 
@@ -36,16 +35,18 @@ template <class T> class Aligned {
   struct Free {
     void operator()(T *p) const { std::free(p); }
   };
-  std::size_t count_ = 0;
   std::unique_ptr<T, Free> data_;
 };
 
-// The operations of the elementwise machine; the order is the contract with `schuss.expressions.OPERATIONS`.
-#define SCHUSS_OPERATIONS(unary, binary, ternary)                                                                     \
-  unary(move) unary(neg) unary(abs) unary(sign) unary(floor) unary(exp) unary(expm1) unary(log) unary(log1p)          \
-  unary(sqrt) unary(tanh) unary(sigmoid) unary(erf) unary(sin) unary(cos)                                             \
-  binary(add) binary(sub) binary(mul) binary(div) binary(pow) binary(maximum) binary(minimum) binary(less)            \
-  binary(less_equal) ternary(where) ternary(fma)
+// The operations of the elementwise machine; the order is that of `schuss.programs.OPERATIONS`.
+// clang-format off
+#define SCHUSS_OPERATIONS(unary, binary, ternary)                                                              \
+  unary(move) unary(neg) unary(abs) unary(sign) unary(floor) unary(exp) unary(expm1) unary(log) unary(log1p)   \
+  unary(sqrt) unary(tanh) unary(sigmoid) unary(erf) unary(sin) unary(cos)                                      \
+  binary(add) binary(sub) binary(mul) binary(div) binary(pow) binary(maximum) binary(minimum) binary(less)     \
+  binary(less_equal)                                                                                           \
+  ternary(where) ternary(fma)
+// clang-format on
 
 #define SCHUSS_NAME(name) name,
 enum class Operation : int { SCHUSS_OPERATIONS(SCHUSS_NAME, SCHUSS_NAME, SCHUSS_NAME) };
@@ -95,21 +96,21 @@ struct State {
 };
 
 struct Plan {
-  std::vector<int> sizes;                // n0, n1, ..., nL
-  std::vector<ProgramPtr> activations;   // one a layer
+  std::vector<int> sizes;               // n0, n1, ..., nL
+  std::vector<ProgramPtr> activations;  // one a layer
   std::vector<double> largest_slopes;
-  ProgramPtr loss;                       // null: softmax cross-entropy
+  ProgramPtr loss;  // null: softmax cross-entropy
   ProgramPtr optimizer;
   std::vector<double> hyperparameters;
-  int learning_rate_index = -1;          // which hyper-parameter `learning_rates` replaces
-  bool uses_time = false;                // the step, counted from 1, is the last scalar input
-  std::vector<double> learning_rates;    // one a step of the whole training
+  int learning_rate_index = -1;        // which hyper-parameter `learning_rates` replaces
+  bool uses_time = false;              // the step, counted from 1, is the last scalar input
+  std::vector<double> learning_rates;  // one a step of the whole training
   long batch_size = 1, epochs = 0;
-  long patience = -1;                    // -1: none
-  double clip_norm = 0;                  // 0: none
-  double threshold = 0.5;                // of a single output, for the accuracy
+  long patience = -1;      // -1: none
+  double clip_norm = 0;    // 0: none
+  double threshold = 0.5;  // of a single output, for the accuracy
   std::uint64_t seed = 0;
-  std::vector<long> watch;               // epochs after which the gradient flow is measured
+  std::vector<long> watch;  // epochs after which the gradient flow is measured
   State start;
 
   long steps_per_epoch(long rows) const { return (rows + batch_size - 1) / batch_size; }
@@ -119,7 +120,10 @@ struct Plan {
 };
 
 // Order of `schuss.engines.QUANTITIES`.
-enum Quantity { kDelta, kWeightGradient, kZMean, kZRms, kActivationMean, kActivationRms, kSaturated, kDead, kUpdateRatio, kQuantities };
+// clang-format off
+enum Quantity { kDelta, kWeightGradient, kZMean, kZRms, kActivationMean, kActivationRms, kSaturated, kDead, kUpdateRatio,
+                kQuantities };
+// clang-format on
 
 struct Outcome {
   std::string status = "finished", message;
@@ -137,7 +141,7 @@ struct Outcome {
 struct Control {
   const std::atomic<long> &generation;  // changes when everything submitted so far is cancelled
   const long mine;
-  std::atomic<long> &steps;             // updates done by this worker thread
+  std::atomic<long> &steps;  // updates done by this worker thread
 
   bool cancelled() const { return generation.load(std::memory_order_relaxed) != mine; }
   // One writer only, so a load and a store do: no locked instruction in the step.
@@ -153,8 +157,8 @@ struct Engine {
   int padding;  // `count` of evaluate is a multiple of this
 };
 
-std::vector<const Engine *> engines();                 // those this processor can run, best first
-const Engine &engine(const std::string &name);         // throws std::invalid_argument
+std::vector<const Engine *> engines();          // those this processor can run, best first
+const Engine &engine(const std::string &name);  // throws std::invalid_argument
 long parameter_count(const std::vector<int> &sizes);
 
 }  // namespace schuss

@@ -19,17 +19,19 @@ inline std::pair<double, double> saturated_and_dead(const Layer &layer, Batch ba
   if (!layer.slope) return {0, 0};
   const int units = layer.shape.outputs;
   const float low = static_cast<float>(0.01 * layer.largest_slope);  // a slope of exactly 1 % is not below it
-  long saturated = 0, dead = 0;
+  int saturated = 0, dead = 0;
   for (int unit = 0; unit < units; unit++) {
-    bool alive = false;
-    for (int row = 0; row < batch.rows; row++) {
-      const float slope = layer.slope[(static_cast<long>(row / P) * units + unit) * P + row % P];
-      saturated += std::fabs(slope) < low;
-      alive |= slope != 0;
+    int alive = 0;
+    for (int s = 0; s < batch.slices(); s++) {
+      const float *slope = layer.slope + (static_cast<long>(s) * units + unit) * P;
+      for (int lane = 0; lane < batch.lanes(s); lane++) {
+        saturated += std::fabs(slope[lane]) < low;
+        alive |= slope[lane] != 0;
+      }
     }
     dead += !alive;
   }
-  return {static_cast<double>(saturated) / (static_cast<double>(units) * batch.rows), static_cast<double>(dead) / units};
+  return {saturated / (static_cast<double>(units) * batch.rows), static_cast<double>(dead) / units};
 }
 
 // Appends [layer][quantity] for the rows now in the stack, whose gradient block is overwritten. `previous` holds the

@@ -41,9 +41,9 @@ struct Batch {
 
 // What one call of the micro-kernel works on.
 struct Block {
-  int depth;            // number of products in each sum
+  int depth;  // number of products in each sum
   const float *a;
-  long a_step;          // turned A: floats from one group of P ks to the next
+  long a_step;  // turned A: floats from one group of P ks to the next
   const float *b;
   float *c;
   bool accumulate;      // C += instead of C =

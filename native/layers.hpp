@@ -27,13 +27,13 @@ struct Layer {
   long weights, bias;   // offsets in a block of parameters
   Machine *activation;  // null: identity
   double largest_slope;
-  float *slope;         // phi'(z) as [slice][output][P]; null: identity
+  float *slope;  // phi'(z) as [slice][output][P]; null: identity
 };
 
 class Stack {
  public:
   // `moments` blocks of optimizer state; room for `rows` rows at once.
-  Stack(const Plan &plan, int moments, int rows) : targets_width_(plan.sizes.back()) {
+  Stack(const Plan &plan, int moments, int rows) {
     add_layers(plan);
     parameters_ = Aligned<float>(block_ * (2 + moments));
     const std::size_t samples = static_cast<std::size_t>(Batch{rows}.slices()) * P;
@@ -47,7 +47,7 @@ class Stack {
     values_memory_ = Aligned<float>(values + slopes);
     for (Aligned<float> &buffer : delta_) buffer = Aligned<float>(widest * samples);
     turned_ = Aligned<float>(widest * samples);
-    targets = Aligned<float>(targets_width_ * samples);
+    targets = Aligned<float>(plan.sizes.back() * samples);
     labels = Aligned<int>(samples);
     place_values(samples);
   }
@@ -61,24 +61,23 @@ class Stack {
   float *parameters() { return parameters_.data(); }
   float *gradient() { return parameters_.data() + block_; }
   float *moments(int k) { return parameters_.data() + (2 + k) * block_; }
-  const float *input(int i) const { return values_[i]; }  // of layer i
   const float *values(int i) const { return values_[i + 1]; }  // activations of layer i
-  const float *z(int i) const { return layers_[i].activation ? layers_[i].slope : values_[i + 1]; }  // before activate(i)
-  const float *prediction() const { return values_.back(); }
+  float *prediction() const { return values_.back(); }
+  // z of layer i, after forward_z(i) and before activate(i), which overwrites it.
+  float *z(int i) const { return layers_[i].activation ? layers_[i].slope : values_[i + 1]; }
   float *delta(int i) { return delta_[i % 2].data(); }  // of layer i, until that of layer i - 2 is computed
   long padded(int i) const { return static_cast<long>(layers_[i].shape.panels()) * P; }  // rows of a slice of delta(i)
 
   // Calls f(offset in a block, offset in canonical order, count) for each stretch of parameters.
   template <class F> void each_stretch(F f) const {
     long canonical = 0;
-    for (const Layer &l : layers_) {
+    for (const Layer &l : layers_)
       for (int row = 0; row <= l.shape.inputs; row++)  // the last row is the bias
         for (int p = 0; p < l.shape.panels(); p++) {
-          const int lanes = l.shape.lanes(p);
-          f(row < l.shape.inputs ? l.weights + (static_cast<long>(p) * l.shape.inputs + row) * P : l.bias + p * P, canonical, lanes);
-          canonical += lanes;
+          const long weight = l.weights + (static_cast<long>(p) * l.shape.inputs + row) * P;
+          f(row < l.shape.inputs ? weight : l.bias + p * P, canonical, l.shape.lanes(p));
+          canonical += l.shape.lanes(p);
         }
-    }
   }
   void from_canonical(float *block, const float *canonical) const {
     each_stretch([&](long at, long from, int n) { std::copy(canonical + from, canonical + from + n, block + at); });
@@ -88,10 +87,11 @@ class Stack {
   }
   // Sum of f over the weights of one layer, without biases, or over its biases alone.
   template <class F> double sum_weights(const float *block, int i, F f) const {
-    const Layer &l = layers_[i];
+    const Shape &s = layers_[i].shape;
+    const float *weights = block + layers_[i].weights;
     double sum = 0;
-    for (int p = 0; p < l.shape.panels(); p++)
-      sum += sum_over(block + l.weights + static_cast<long>(p) * l.shape.inputs * P, l.shape.inputs, l.shape.lanes(p), f);
+    for (int p = 0; p < s.panels(); p++, weights += static_cast<long>(s.inputs) * P)
+      sum += sum_over(weights, s.inputs, s.lanes(p), f);
     return sum;
   }
   template <class F> double sum_bias(const float *block, int i, F f) const {
@@ -120,7 +120,9 @@ class Stack {
   void forward() {
     for (int i = 0; i < depth(); i++) {
       Layer &l = layers_[i];
-      products(i, [&](long at, long count) { if (l.activation) activate(i, at, count); });
+      products(i, [&](long at, long count) {
+        if (l.activation) activate(i, at, count);
+      });
     }
   }
   // The two halves of a layer on their own, for those who want to see z.
@@ -180,10 +182,9 @@ class Stack {
 
   template <class F> void products(int i, F done) {
     const Layer &l = layers_[i];
-    float *z = l.activation ? l.slope : values_[i + 1];
-    forward_product(l.shape, batch_, parameters() + l.weights, parameters() + l.bias, values_[i], z, done);
+    forward_product(l.shape, batch_, parameters() + l.weights, parameters() + l.bias, values_[i], z(i), done);
   }
-  void activate(int i, long at, long count) {  // z is replaced by phi'(z)
+  void activate(int i, long at, long count) {  // phi'(z) takes the place of z
     float *arrays[] = {layers_[i].slope + at, values_[i + 1] + at, layers_[i].slope + at};
     layers_[i].activation->run(arrays, count);
   }
@@ -197,7 +198,9 @@ class Stack {
         Vec r[V];
         unroll<V>([&](auto i) SCHUSS_INLINE { r[i] = load(from[i] + column); });
         transpose(r);
-        unroll<V>([&](auto i) SCHUSS_INLINE { if (column + i < width) store(slice + (column + i) * P, r[i]); });
+        unroll<V>([&](auto i) SCHUSS_INLINE {
+          if (column + i < width) store(slice + (column + i) * P, r[i]);
+        });
       }
     }
   }
@@ -208,7 +211,6 @@ class Stack {
       std::fill(delta(i) + (slice * padded(i) + outputs) * P, delta(i) + (slice + 1) * padded(i) * P, 0.f);
   }
 
-  int targets_width_;
   long block_ = 0;
   Batch batch_{0};
   std::vector<Layer> layers_;

@@ -60,7 +60,7 @@ class Loss {
   // The mean over the outputs of a program of (prediction, target).
   double elementwise(int slice, int rows) {
     const long at = static_cast<long>(slice) * outputs_ * P;
-    float *arrays[] = {const_cast<float *>(stack_.prediction()) + at, stack_.targets.data() + at, values_.data(), last_delta(slice)};
+    float *arrays[] = {stack_.prediction() + at, stack_.targets.data() + at, values_.data(), last_delta(slice)};
     machine_->run(arrays, static_cast<long>(outputs_) * P);
     multiply_by_slope(slice, static_cast<float>(1 / (static_cast<double>(rows) * outputs_)));
     return sum_over(values_.data(), outputs_, stack_.batch().lanes(slice), value_of) / outputs_;
@@ -99,8 +99,9 @@ inline long count_correct(const Stack &stack, double threshold) {
     Int predicted = outputs == 1 ? Int(largest > static_cast<float>(threshold)) & 1 : Int{};
     for (int j = 1; j < outputs; j++) {
       const Vec zj = load(z + j * P);
-      predicted = zj > largest ? Int{} + j : predicted;
-      largest = zj > largest ? zj : largest;
+      const Int larger = (zj > largest) | ((zj != zj) & (largest == largest));  // NaN is the largest, as in NumPy
+      predicted = larger ? Int{} + j : predicted;
+      largest = larger ? zj : largest;
     }
     for (int k = 0; k < std::min(V, stack.batch().rows - sample); k++)
       correct += predicted[k] == stack.labels[sample + k];
@@ -111,11 +112,13 @@ inline long count_correct(const Stack &stack, double threshold) {
 inline double sum_squared_errors(const Stack &stack) {
   const int outputs = stack.layer(stack.depth() - 1).shape.outputs;
   double sum = 0;
-  for (int sample = 0; sample < stack.batch().rows; sample++)
+  for (int slice = 0; slice < stack.batch().slices(); slice++)
     for (int j = 0; j < outputs; j++) {
-      const long at = (static_cast<long>(sample / P) * outputs + j) * P + sample % P;
-      const double error = static_cast<double>(stack.prediction()[at]) - stack.targets[at];
-      sum += error * error;
+      const long at = (static_cast<long>(slice) * outputs + j) * P;
+      for (int lane = 0; lane < stack.batch().lanes(slice); lane++) {
+        const double error = static_cast<double>(stack.prediction()[at + lane]) - stack.targets[at + lane];
+        sum += error * error;
+      }
     }
   return sum;
 }

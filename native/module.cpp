@@ -18,8 +18,8 @@ using namespace nb::literals;
 namespace schuss {
 namespace {
 
-template <class T, int dimensions>
-using Array = nb::ndarray<const T, nb::ndim<dimensions>, nb::c_contig, nb::device::cpu>;
+template <class T, int dimensions> using Array =
+    nb::ndarray<const T, nb::ndim<dimensions>, nb::c_contig, nb::device::cpu>;
 
 [[noreturn]] void reject(const std::string &message) { throw std::invalid_argument(message); }
 
@@ -53,8 +53,9 @@ std::vector<Instruction> instructions(const Array<int, 2> &rows, const char *wha
   return result;
 }
 
-ProgramHandle make_program(const Array<int, 2> &code, const Array<int, 2> &scalar_code, const Array<double, 1> &constants,
-                           const Array<int, 1> &broadcast, int n_inputs, int n_outputs, int n_temporaries, int n_scalar_inputs) {
+ProgramHandle make_program(const Array<int, 2> &code, const Array<int, 2> &scalar_code,
+                           const Array<double, 1> &constants, const Array<int, 1> &broadcast, int n_inputs,
+                           int n_outputs, int n_temporaries, int n_scalar_inputs) {
   auto program = std::make_shared<Program>();
   program->code = instructions(code, "code");
   program->scalar_code = instructions(scalar_code, "scalar_code");
@@ -68,12 +69,14 @@ ProgramHandle make_program(const Array<int, 2> &code, const Array<int, 2> &scala
   return {program};
 }
 
-nb::list evaluate(const ProgramHandle &handle, const std::string &instruction_set, const std::vector<Array<float, 1>> &inputs,
-                  const std::vector<double> &scalars) {
+nb::list evaluate(const ProgramHandle &handle, const std::string &instruction_set,
+                  const std::vector<Array<float, 1>> &inputs, const std::vector<double> &scalars) {
   const Program &program = *handle.program;
   const Engine &build = engine(instruction_set);
-  if (static_cast<int>(inputs.size()) != program.inputs) reject("inputs: expected " + std::to_string(program.inputs) + " arrays");
-  if (static_cast<int>(scalars.size()) != program.scalars) reject("scalars: expected " + std::to_string(program.scalars) + " numbers");
+  if (static_cast<int>(inputs.size()) != program.inputs)
+    reject("inputs: expected " + std::to_string(program.inputs) + " arrays");
+  if (static_cast<int>(scalars.size()) != program.scalars)
+    reject("scalars: expected " + std::to_string(program.scalars) + " numbers");
   const std::size_t count = inputs.empty() ? 1 : inputs[0].size();
   const std::size_t padded = (count + build.padding - 1) / build.padding * build.padding;
   std::vector<Aligned<float>> buffers;
@@ -115,8 +118,11 @@ Part make_part(const Array<float, 2> &x, const Array<float, 2> &y, const Array<i
   constexpr std::size_t most = 1u << 30, widest = 1u << 20;
   if (x.shape(0) != y.shape(0)) reject("X and Y: expected the same number of rows");
   if (labels.size() != 0 && labels.size() != x.shape(0)) reject("labels: expected one a row, or none");
-  if (x.shape(0) > most || x.shape(1) > widest || y.shape(1) > widest) reject("X and Y: at most 2^30 rows and 2^20 columns");
-  const auto stride = [](std::size_t width) { return static_cast<long>(width + Part::kRowAlignment - 1) / Part::kRowAlignment * Part::kRowAlignment; };
+  if (x.shape(0) > most || x.shape(1) > widest || y.shape(1) > widest)
+    reject("X and Y: at most 2^30 rows and 2^20 columns");
+  const auto stride = [](std::size_t width) {
+    return static_cast<long>(width + Part::kRowAlignment - 1) / Part::kRowAlignment * Part::kRowAlignment;
+  };
   Part part;
   part.rows = static_cast<int>(x.shape(0));
   part.features = static_cast<int>(x.shape(1));
@@ -162,7 +168,8 @@ class Reader {
  private:
   static ProgramPtr program(nb::handle value, const char *key) {
     const ProgramHandle *handle;
-    if (!nb::try_cast<const ProgramHandle *>(value, handle) || !handle) reject(std::string("plan: '") + key + "' must hold Program objects");
+    if (!nb::try_cast<const ProgramHandle *>(value, handle) || !handle)
+      reject(std::string("plan: '") + key + "' must hold Program objects");
     return handle->program;
   }
   const nb::dict &entries_;
@@ -203,7 +210,8 @@ nb::dict to_python(Outcome outcome) {
   result["message"] = outcome.message;
   if (outcome.status == "failed") return result;
   State &state = outcome.state;
-  const std::size_t parameters = state.parameters.size(), n_moments = parameters ? state.moments.size() / parameters : 0;
+  const std::size_t parameters = state.parameters.size(),
+                    n_moments = parameters ? state.moments.size() / parameters : 0;
   const std::size_t epochs = outcome.history.size() / 6, measured = outcome.watched.size();
   const std::size_t layers = measured ? outcome.flow.size() / measured / kQuantities : 0;
   result["parameters"] = to_numpy(std::move(state.parameters));
@@ -232,7 +240,9 @@ class Trainer {
   Trainer(const std::vector<PartArrays> &parts, int threads, const std::string &instruction_set) {
     if (parts.size() != 3) reject("parts: expected train, valid and test");
     if (threads < 1 || threads > 1024) reject("threads: expected 1 to 1024");
-    const auto part = [&](int i) { return make_part(std::get<0>(parts[i]), std::get<1>(parts[i]), std::get<2>(parts[i])); };
+    const auto part = [&](int i) {
+      return make_part(std::get<0>(parts[i]), std::get<1>(parts[i]), std::get<2>(parts[i]));
+    };
     Data data{part(0), part(1), part(2)};
     if (data.train.rows == 0) reject("parts: the training part has no rows");
     pool_ = std::make_unique<Pool>(std::move(data), threads, engine(instruction_set));
@@ -301,15 +311,18 @@ std::vector<std::string> instruction_sets() {
 
 NB_MODULE(_native, m) {
   using namespace schuss;
+  nb::set_leak_warnings(false);  // Python's caches may hold programs until the interpreter ends
   m.doc() = "The native training engine of schuss; use it through schuss.engines.native.";
   m.def("operations", [] { return std::vector<std::string>(operation_names.begin(), operation_names.end()); });
   m.def("instruction_sets", &instruction_sets, "Those this processor supports, best first.");
-  nb::class_<ProgramHandle>(m, "Program").def(nb::new_(&make_program), "code"_a, "scalar_code"_a, "constants"_a, "broadcast"_a,
-                                              "n_inputs"_a, "n_outputs"_a, "n_temporaries"_a, "n_scalar_inputs"_a);
+  nb::class_<ProgramHandle>(m, "Program")
+      .def(nb::new_(&make_program), "code"_a, "scalar_code"_a, "constants"_a, "broadcast"_a, "n_inputs"_a,
+           "n_outputs"_a, "n_temporaries"_a, "n_scalar_inputs"_a);
   m.def("evaluate", &evaluate, "program"_a, "instruction_set"_a, "inputs"_a, "scalars"_a);
   m.def("predict", &predict, "X"_a, "sizes"_a, "activations"_a, "parameters"_a, "instruction_set"_a);
   nb::class_<Trainer>(m, "Trainer")
-      .def(nb::init<const std::vector<PartArrays> &, int, const std::string &>(), "parts"_a, "threads"_a, "instruction_set"_a)
+      .def(nb::init<const std::vector<PartArrays> &, int, const std::string &>(), "parts"_a, "threads"_a,
+           "instruction_set"_a)
       .def("submit", &Trainer::submit, "key"_a, "plan"_a)
       .def("poll", &Trainer::poll, "timeout"_a)
       .def("steps", &Trainer::steps)

@@ -1,5 +1,5 @@
-// The trainer's threads. Networks wait in a queue and are trained whole, each by one thread, so a result does not depend
-// on the number of threads or on the company.
+// The trainer's threads. Networks wait in a queue and are trained whole, each by one thread, so a result does not
+// depend on the number of threads or on the company.
 #pragma once
 #include <chrono>
 #include <condition_variable>
@@ -20,17 +20,14 @@ class Pool {
   };
 
   Pool(Data data, int threads, const Engine &engine) : data_(std::move(data)), engine_(engine), steps_(threads) {
-    for (int i = 0; i < threads; i++) workers_.emplace_back([this, i] { work(steps_[i].count); });
-  }
-  ~Pool() {
-    cancel();
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      closing_ = true;
+    try {
+      for (int i = 0; i < threads; i++) workers_.emplace_back([this, i] { work(steps_[i].count); });
+    } catch (...) {  // the system refused a thread; those that run must end before they are destroyed
+      close();
+      throw;
     }
-    job_ready_.notify_all();
-    for (std::thread &worker : workers_) worker.join();
   }
+  ~Pool() { close(); }
   Pool(const Pool &) = delete;
   Pool &operator=(const Pool &) = delete;
 
@@ -48,7 +45,8 @@ class Pool {
   // Everything finished since the last call; waits for something until the timeout.
   std::vector<Result> poll(double timeout) {
     std::unique_lock<std::mutex> lock(mutex_);
-    result_ready_.wait_for(lock, std::chrono::duration<double>(timeout), [this] { return !results_.empty() || pending_ == 0; });
+    result_ready_.wait_for(lock, std::chrono::duration<double>(timeout),
+                           [this] { return !results_.empty() || pending_ == 0; });
     pending_ -= static_cast<long>(results_.size());
     return std::exchange(results_, {});
   }
@@ -79,6 +77,16 @@ class Pool {
   struct alignas(128) Counter {  // a cache line each
     std::atomic<long> count{0};
   };
+
+  void close() {
+    cancel();
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      closing_ = true;
+    }
+    job_ready_.notify_all();
+    for (std::thread &worker : workers_) worker.join();
+  }
 
   void work(std::atomic<long> &steps) {
     std::unique_lock<std::mutex> lock(mutex_);

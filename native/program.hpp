@@ -17,25 +17,11 @@ struct Operand {
   long step;  // V or 0
 };
 
-// The loops take two vectors at a time; both results are computed before either is stored, as `out` may be an operand.
-template <class F> __attribute__((noinline)) void loop(F f, float *out, long count, Operand a) {
-  for (long i = 0; i < count; i += P, a.at += 2 * a.step) {
-    const Vec x = f(load(a.at)), y = f(load(a.at + a.step));
-    store(out + i, x);
-    store(out + i + V, y);
-  }
-}
-template <class F> __attribute__((noinline)) void loop(F f, float *out, long count, Operand a, Operand b) {
-  for (long i = 0; i < count; i += P, a.at += 2 * a.step, b.at += 2 * b.step) {
-    const Vec x = f(load(a.at), load(b.at)), y = f(load(a.at + a.step), load(b.at + b.step));
-    store(out + i, x);
-    store(out + i + V, y);
-  }
-}
-template <class F> __attribute__((noinline)) void loop(F f, float *out, long count, Operand a, Operand b, Operand c) {
-  for (long i = 0; i < count; i += P, a.at += 2 * a.step, b.at += 2 * b.step, c.at += 2 * c.step) {
-    const Vec x = f(load(a.at), load(b.at), load(c.at));
-    const Vec y = f(load(a.at + a.step), load(b.at + b.step), load(c.at + c.step));
+// One instruction over a tile, two vectors at a time. Both are computed before either is stored: `out` may be an operand.
+template <class F, class... Operands>
+__attribute__((noinline)) void loop(F f, float *out, long count, Operands... operands) {
+  for (long i = 0; i < count; i += P, ((operands.at += 2 * operands.step), ...)) {
+    const Vec x = f(load(operands.at)...), y = f(load(operands.at + operands.step)...);
     store(out + i, x);
     store(out + i + V, y);
   }
@@ -55,7 +41,8 @@ inline void execute(Operation operation, float *out, long count, Operand a, Oper
 #define SCHUSS_BINARY(name) \
   case Operation::name: return loop([](Vec x, Vec y) SCHUSS_INLINE { return name(x, y); }, out, count, a, b);
 #define SCHUSS_TERNARY(name) \
-  case Operation::name: return loop([](Vec x, Vec y, Vec z) SCHUSS_INLINE { return name(x, y, z); }, out, count, a, b, c);
+  case Operation::name:      \
+    return loop([](Vec x, Vec y, Vec z) SCHUSS_INLINE { return name(x, y, z); }, out, count, a, b, c);
   switch (operation) { SCHUSS_OPERATIONS(SCHUSS_UNARY, SCHUSS_BINARY, SCHUSS_TERNARY) }
 #undef SCHUSS_UNARY
 #undef SCHUSS_BINARY

@@ -1,6 +1,6 @@
 // One vector type and the functions on it. This is the only file that knows the instruction set: it is compiled once
-// for each, with SCHUSS_BUILD (the namespace) and SCHUSS_WIDTH (floats in a vector) given by CMake. Everything is written
-// with the vector extension of GCC and Clang, so the same text becomes SSE2, AVX2, AVX-512 or NEON.
+// for each, with SCHUSS_BUILD (the namespace) and SCHUSS_WIDTH (floats in a vector) given by CMake. Everything is
+// written with the vector extension of GCC and Clang, so the same text becomes SSE2, AVX2, AVX-512 or NEON.
 //
 // Functions are accurate to about 2 units in the last place, keep NaN, and overflow to infinity. Results below 1.2e-38
 // (denormal) may be flushed to zero: moments of dead units decay into that range, where every operation is slow.
@@ -64,7 +64,9 @@ template <class Pattern, int... I> SCHUSS_INLINE inline void mix(Vec &a, Vec &b,
   b = shuffle<Pattern::at(I, 1)...>(a, b);
   a = first;
 }
-template <class Pattern> SCHUSS_INLINE inline void mix(Vec &a, Vec &b) { mix<Pattern>(a, b, std::make_integer_sequence<int, V>{}); }
+template <class Pattern> SCHUSS_INLINE inline void mix(Vec &a, Vec &b) {
+  mix<Pattern>(a, b, std::make_integer_sequence<int, V>{});
+}
 
 // Transposes the V x V block held in r: first 4 x 4 blocks within groups, then the groups.
 SCHUSS_INLINE inline void transpose(Vec *r) {
@@ -74,7 +76,8 @@ SCHUSS_INLINE inline void transpose(Vec *r) {
     mix<Pairs>(r[4 * i + 1], r[4 * i + 3]);
     std::swap(r[4 * i + 1], r[4 * i + 2]);
   });
-  if constexpr (V >= 8) unroll<V / 2>([&](auto i) SCHUSS_INLINE { mix<Groups>(r[i + i / 4 * 4], r[i + i / 4 * 4 + 4]); });
+  if constexpr (V >= 8)
+    unroll<V / 2>([&](auto i) SCHUSS_INLINE { mix<Groups>(r[i + i / 4 * 4], r[i + i / 4 * 4 + 4]); });
   if constexpr (V == 16) unroll<8>([&](auto i) SCHUSS_INLINE { mix<Groups>(r[i], r[i + 8]); });
 }
 
@@ -88,8 +91,8 @@ SCHUSS_INLINE inline Vec less(Vec a, Vec b) { return a < b ? broadcast(1) : Vec{
 SCHUSS_INLINE inline Vec less_equal(Vec a, Vec b) { return a <= b ? broadcast(1) : Vec{}; }
 SCHUSS_INLINE inline Vec where(Vec c, Vec a, Vec b) { return c != 0 ? a : b; }
 // A bare a > b ? a : b would drop a NaN in a.
-SCHUSS_INLINE inline Vec maximum(Vec a, Vec b) { return (a > b) | (a != a) ? a : b; }
-SCHUSS_INLINE inline Vec minimum(Vec a, Vec b) { return (a < b) | (a != a) ? a : b; }
+SCHUSS_INLINE inline Vec maximum(Vec a, Vec b) { return ((a > b) | (a != a)) ? a : b; }
+SCHUSS_INLINE inline Vec minimum(Vec a, Vec b) { return ((a < b) | (a != a)) ? a : b; }
 
 SCHUSS_INLINE inline Vec sqrt(Vec x) {
   for (int i = 0; i < V; i++) x[i] = __builtin_sqrtf(x[i]);  // compiles to one instruction
@@ -222,8 +225,8 @@ SCHUSS_INLINE inline Vec sine(Vec x, int quarters) {
   const Vec shifted = x * 0.636619772f + magic, n = shifted - magic;
   const Vec r = ((x - n * 1.5703125f) - n * 4.837512969970703125e-4f) - n * 7.549790126404332e-8f, r2 = r * r;
   const Vec odd = r + r * r2 * (-1.6666654611e-1f + r2 * (8.3321608736e-3f + r2 * -1.9515295891e-4f));
-  const Vec even = 1 - 0.5f * r2 +
-                   r2 * r2 * (4.166664568298827e-2f + r2 * (-1.388731625493765e-3f + r2 * 2.443315711809948e-5f));
+  const Vec even =
+      1 - 0.5f * r2 + r2 * r2 * (4.166664568298827e-2f + r2 * (-1.388731625493765e-3f + r2 * 2.443315711809948e-5f));
   const Int quadrant = bits(shifted) + quarters;  // the low bits of `shifted` are n
   const Vec y = (quadrant & 1) != 0 ? even : odd;
   return (quadrant & 2) != 0 ? -y : y;

@@ -17,7 +17,7 @@ std::uint64_t mix(std::uint64_t x) {  // the finalizer of SplitMix64
   return x ^ x >> 31;
 }
 
-// The order of the rows in one epoch: a Fisher-Yates shuffle with counter-based random numbers, the same in every engine.
+// The order of the rows in one epoch: a Fisher-Yates shuffle with counter-based random numbers, the same in all engines.
 void shuffle(std::vector<int> &order, std::uint64_t seed, std::uint64_t epoch) {
   constexpr std::uint64_t golden = 0x9E3779B97F4A7C15u;
   const std::uint64_t key = mix(mix(seed + golden) + epoch);
@@ -29,14 +29,22 @@ void shuffle(std::vector<int> &order, std::uint64_t seed, std::uint64_t epoch) {
 class Training {
  public:
   Training(const Plan &plan, const Data &data, Control &control)
-      : plan_(plan), data_(data), control_(control), rows_(data.train.rows),
+      : plan_(plan),
+        data_(data),
+        control_(control),
+        rows_(data.train.rows),
         batch_(static_cast<int>(std::min<long>(plan.batch_size, rows_))),
-        capacity_(std::max({std::min(batch_, kChunk), kEvaluationRows, kFlowRows})), stack_(plan, plan.moments(), capacity_),
-        loss_(plan, stack_), scratch_(Machine::scratch_size(*plan.optimizer)),
-        optimizer_(*plan.optimizer, scratch_.data()), scalars_(plan.optimizer->scalars), state_(plan.start) {
+        capacity_(std::max({std::min(batch_, kChunk), kEvaluationRows, kFlowRows})),
+        stack_(plan, plan.moments(), capacity_),
+        loss_(plan, stack_),
+        scratch_(Machine::scratch_size(*plan.optimizer)),
+        optimizer_(*plan.optimizer, scratch_.data()),
+        scalars_(plan.optimizer->scalars),
+        state_(plan.start) {
     restore(state_.parameters, stack_.parameters());
     const std::size_t count = state_.parameters.size();
-    for (int k = 0; k < plan.moments(); k++) stack_.from_canonical(stack_.moments(k), state_.moments.data() + k * count);
+    for (int k = 0; k < plan.moments(); k++)
+      stack_.from_canonical(stack_.moments(k), state_.moments.data() + k * count);
     std::copy(plan.hyperparameters.begin(), plan.hyperparameters.end(), scalars_.begin());
     if (!plan.watch.empty()) previous_ = Aligned<float>(stack_.block());
     if (batch_ < rows_) order_.resize(rows_);
@@ -46,8 +54,10 @@ class Training {
   Outcome run() {
     if (state_.epoch == 0 && watched(0)) watch(nullptr);
     while (outcome_.status == "finished" && state_.epoch < plan_.epochs) {
-      if (patience_is_over()) outcome_.status = "stopped";
-      else epoch();
+      if (patience_is_over())
+        outcome_.status = "stopped";
+      else
+        epoch();
     }
     finish();
     return std::move(outcome_);
@@ -59,7 +69,9 @@ class Training {
   void restore(const std::vector<float> &canonical, float *block) { stack_.from_canonical(block, canonical.data()); }
   // Of the rows in this epoch; null for a full batch, which keeps their own order.
   const int *order() const { return order_.empty() ? nullptr : order_.data(); }
-  bool watched(long epoch) const { return std::find(plan_.watch.begin(), plan_.watch.end(), epoch) != plan_.watch.end(); }
+  bool watched(long epoch) const {
+    return std::find(plan_.watch.begin(), plan_.watch.end(), epoch) != plan_.watch.end();
+  }
   bool patience_is_over() const { return plan_.patience >= 0 && state_.epoch - state_.best_epoch >= plan_.patience; }
   double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
 
@@ -95,10 +107,14 @@ class Training {
       outcome_.status = "cancelled";
       return;
     }
-    for (double x : {double(state_.step), double(state_.epoch), seconds(), train_loss, loss, score}) outcome_.history.push_back(x);
-    const bool measured = data_.valid.rows > 0, finite = std::isfinite(stack_.sum_parameters(stack_.parameters(), value_of));
-    if (!finite || (measured && !std::isfinite(loss)))
-      return diverged(state_.step, measured ? data_.valid : data_.train, nullptr, 0, measured ? data_.valid.rows : rows_);
+    for (double x : {double(state_.step), double(state_.epoch), seconds(), train_loss, loss, score})
+      outcome_.history.push_back(x);
+    const bool measured = data_.valid.rows > 0;
+    const bool finite = std::isfinite(stack_.sum_parameters(stack_.parameters(), value_of));
+    if (!finite || (measured && !std::isfinite(loss))) {
+      const Part &part = measured ? data_.valid : data_.train;
+      return diverged(state_.step, part, nullptr, 0, part.rows);
+    }
     if (watching) watch(previous_.data());
     if (plan_.patience < 0 || !(loss < state_.best_loss)) return;
     state_.best_loss = loss;
@@ -156,7 +172,8 @@ class Training {
       for (int i = 0; i < outcome_.diverged_layer; i++) {
         const int units = stack_.layer(i).shape.outputs;
         stack_.forward_z(i);
-        if (!std::isfinite(sum_batch(stack_.z(i), units, units, stack_.batch(), value_of))) outcome_.diverged_layer = i + 1;
+        if (!std::isfinite(sum_batch(stack_.z(i), units, units, stack_.batch(), value_of)))
+          outcome_.diverged_layer = i + 1;
         stack_.activate(i);
       }
     }
@@ -178,8 +195,10 @@ class Training {
       load_chunk(part, nullptr, first, count);
       stack_.forward();
       loss += loss_(count);
-      if (classes) correct += count_correct(stack_, plan_.threshold);
-      else errors += sum_squared_errors(stack_);
+      if (classes)
+        correct += count_correct(stack_, plan_.threshold);
+      else
+        errors += sum_squared_errors(stack_);
     }
     const double none = std::numeric_limits<double>::quiet_NaN();
     if (part.rows == 0 || control_.cancelled()) return {none, none};

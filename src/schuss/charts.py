@@ -100,10 +100,16 @@ def flow_history_chart(history: HistoryShown) -> Figure:
             panel.set_ylim(-4, 104)
         else:
             _log_axis(panel, [values])
-        panel.set_xticks(at, [str(epoch) for epoch in history.epochs])
+        panel.set_xticks(at, _sparse([str(epoch) for epoch in history.epochs], at_most=8))
         panel.set(xlabel="epoch", ylabel=label)
     _depth_scale(figure, panels, n)
     return figure
+
+
+def _sparse(labels: list[str], at_most: int) -> list[str]:
+    """Every label, or every second or third counted from the last, so that none overlap; the others are empty."""
+    step = math.ceil(len(labels) / at_most)
+    return [label if (len(labels) - 1 - i) % step == 0 else "" for i, label in enumerate(labels)]
 
 
 def _count(n: int, what: str) -> str:
@@ -171,6 +177,8 @@ def _grid(study: StudyShown) -> _Grid:
 
 def loss_chart(study: StudyShown) -> Figure:
     """Training loss against passes over the data, each competitor at its chosen learning rate."""
+    from matplotlib.ticker import MaxNLocator
+
     grid = _grid(study)
     title = f"Training loss on {study.data}, each at its best learning rate"
     figure, panels, looks = _competition(grid, title)
@@ -184,6 +192,10 @@ def loss_chart(study: StudyShown) -> Figure:
         _band(panels[name], epochs, curves, looks[line])
         drawn.append(curves)
     _loss_limits(list(panels.values()), drawn)
+    for panel in panels.values():
+        panel.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+        if not panel.lines:
+            _say(panel, "all diverged")
     _label_outside(list(panels.values()), "epoch (pass over the training data)", "training loss")
     return figure
 
@@ -223,17 +235,19 @@ def _competition(grid: _Grid, title: str) -> tuple[Figure, dict[str, Axes], dict
     n = len(grid.panels)
     columns = min(n, max(math.ceil(math.sqrt(n)), 3 if n != 4 else 2))
     rows = math.ceil(max(n, 1) / max(columns, 1))
-    figure, found = _figure(rows, max(columns, 1), title, count=n, panel=PANEL if n > 1 else (5.2, 3.4))
+    beside = 0.085 * max(map(len, grid.lines)) + 0.7  # inches of a legend beside the only panel, roughly
+    figure, found = _figure(rows, max(columns, 1), title, count=n, panel=PANEL if n > 1 else (4.8 + beside, 3.6))
     for panel, name in zip(found, grid.panels, strict=True):
         panel.set_title(name, fontsize=9, fontweight="bold", loc="left")
     looks = _looks(grid.lines)
     handles = [Line2D([], [], **looks[line]) for line in grid.lines]
     if n > 1:
-        width = sum(len(line) + 6 for line in grid.lines) * 0.085  # inches, roughly
-        in_a_row = max(1, min(len(handles), int(len(handles) * figure.get_figwidth() / max(width, 0.1))))
-        figure.legend(handles, grid.lines, loc="outside lower center", ncols=in_a_row, frameon=False, fontsize=9)
+        width = sum(len(line) + 8 for line in grid.lines) * 0.085  # inches, roughly
+        lines = math.ceil(width / figure.get_figwidth())
+        in_a_line = math.ceil(len(handles) / lines)
+        figure.legend(handles, grid.lines, loc="outside lower center", ncols=in_a_line, frameon=False, fontsize=9)
     else:
-        figure.legend(handles, grid.lines, loc="outside right upper", frameon=False, fontsize=9)
+        _legend_beside(found[0], handles=handles, labels=grid.lines)
     return figure, dict(zip(grid.panels, found, strict=True)), looks
 
 
@@ -273,12 +287,13 @@ def _loss_limits(panels: Sequence[Axes], drawn: Sequence[NDArray[np.float64]]) -
 
 
 def _score_limits(scores: Sequence[float]) -> tuple[float, float]:
-    """From a little below the worst score to a little above the best; far below 0 an R² says no more than at −0.5."""
+    """A little more than the range of the scores; an R² far below 0 is cut at −0.5, where it says enough."""
     finite = [score for score in scores if math.isfinite(score)]
     if not finite:
         return 0.0, 1.0
-    low, high = max(min(finite), -0.5), max(*finite, -0.4)
-    margin = 0.05 * max(high - low, 0.05)
+    low, high = min(finite), max(finite)
+    low = max(low, -0.5) if high > -0.4 else low
+    margin = max(0.05 * (high - low), 0.01)
     return low - margin, high + margin
 
 
@@ -356,8 +371,8 @@ def _looks(names: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def _drawable(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values for a log axis: what is not finite or not positive is a gap."""
-    return np.where(np.isfinite(values) & (values > 0), values, math.nan)
+    """Values for a log axis: what is not positive, or so far off that ticks would overflow, is a gap."""
+    return np.where((values > 1e-200) & (values < 1e200), values, math.nan)
 
 
 def _log_axis(panel: Axes, values: Sequence[NDArray[np.float64]]) -> None:
@@ -366,11 +381,11 @@ def _log_axis(panel: Axes, values: Sequence[NDArray[np.float64]]) -> None:
     together = together[np.isfinite(together)]
     if not len(together):
         panel.set_yscale("log")
-        panel.text(0.5, 0.5, "nothing above 0", transform=panel.transAxes, ha="center", color=GRAY)
+        _say(panel, "nothing above 0")
         return
     low, high = float(together.min()), float(together.max())
-    middle, reach = math.sqrt(low) * math.sqrt(high), max(math.sqrt(high / low) * 1.3, math.sqrt(10))
-    _log_limits(panel, max(middle / reach, 1e-307), min(middle * reach, 1e307))
+    middle, reach = math.sqrt(low) * math.sqrt(high), max((high / low) ** 0.55, math.sqrt(10))
+    _log_limits(panel, middle / reach, middle * reach)
 
 
 def _log_limits(panel: Axes, low: float, high: float) -> None:
@@ -380,14 +395,20 @@ def _log_limits(panel: Axes, low: float, high: float) -> None:
     panel.set_yscale("log")
     panel.set_ylim(low, high)
     if high < 100 * low:
-        plain = FuncFormatter(lambda y, _: f"{y:g}")
+        plain = FuncFormatter(lambda y, _: f"{y:g}".replace("e+", "e"))
         panel.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
         panel.yaxis.set_major_formatter(plain)
         panel.yaxis.set_minor_formatter(plain)
 
 
-def _legend_beside(panel: Axes, title: str = "") -> None:
-    legend = panel.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=8, title=title or None)
+def _say(panel: Axes, text: str) -> None:
+    """Words in place of lines."""
+    panel.text(0.5, 0.5, text, transform=panel.transAxes, ha="center", color=GRAY, fontsize=9)
+
+
+def _legend_beside(panel: Axes, title: str = "", **entries: Any) -> None:
+    entries |= {"bbox_to_anchor": (1.01, 1.0), "frameon": False, "fontsize": 8, "title": title or None}
+    legend = panel.legend(loc="upper left", **entries)
     legend.get_title().set_fontsize(8)
 
 

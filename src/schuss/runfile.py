@@ -108,7 +108,7 @@ def _raw(path: Path) -> tuple[str, dict[str, NDArray[Any]]]:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
         raise RunFileError(f"{path} is not a run file, or is truncated ({error}).") from error
     described = metadata.get("schuss", "")
     if metadata.get("digest") != _digest(described, arrays):

@@ -287,7 +287,7 @@ def flow_table(flow: FlowShown) -> Table:
         table.add_column("activation", overflow="fold")
     table.add_column("δ", justify="right", no_wrap=True)
     if is_uniform:
-        table.add_column("", no_wrap=True)
+        table.add_column("", no_wrap=True, min_width=12)
     for heading in ("∂L/∂W", "φ(z)", "saturated", "dead", *(["update/W"] if is_trained else [])):
         table.add_column(heading, justify="right", no_wrap=True)
     for number, layer in enumerate(flow.layers):
@@ -319,7 +319,7 @@ def _bar(x: float) -> str:
 
 
 def _flow_caption(flow: FlowShown) -> str:
-    return f"δ: RMS of ∂loss/∂z; in the last hidden layer it is 1\nThe gradient {slope_in_words(flow)}."
+    return f"δ: RMS of ∂loss/∂z; in layer {len(flow.layers)} it is 1\nThe gradient {slope_in_words(flow)}."
 
 
 def slope_in_words(flow: FlowShown) -> str:
@@ -358,7 +358,7 @@ def flow_history_table(history: HistoryShown) -> Table:
 
 
 def _signed(x: float) -> str:
-    return MISSING if math.isnan(x) else f"{x:.2f}".replace("-", "−")
+    return MISSING if math.isnan(x) else f"{round(x, 2) + 0.0:.2f}".replace("-", "−")
 
 
 def _worst(shares: NDArray[np.float64]) -> float:
@@ -380,6 +380,7 @@ def flows_table(flows: Mapping[str, FlowShown]) -> Table:
         "lost: powers of ten a layer, on the way back to the input\n"
         "saturated, dead: share of units, in the worst layer",
     )
+    table.min_width = 58  # of the caption
     table.add_column("activation", overflow="fold")
     for layer in chosen:
         table.add_column(f"δ {layer + 1}", justify="right", no_wrap=True)
@@ -442,8 +443,19 @@ def history_table(history: Mapping[str, NDArray[np.float64]], score_name: str) -
             significant(float(history["train_loss"][i]), 4),
             significant(float(history["valid_loss"][i]), 4),
             mean_and_spread(float(history["score"][i]), math.nan),
-            f"{history['seconds'][i]:.2f}",
+            f"{history['seconds'][i]:.3f}",
         )
+    return table
+
+
+def scores_table(parts: Iterable[tuple[str, float, float]], score_name: str) -> Table:
+    """Loss and score of each part of the data: (its name, loss, score)."""
+    table = _table("Result")
+    table.add_column("part")
+    table.add_column("loss", justify="right")
+    table.add_column(score_name, justify="right")
+    for name, loss, score in parts:
+        table.add_row(name, significant(loss, 4), mean_and_spread(score, math.nan))
     return table
 
 

@@ -123,8 +123,9 @@ class Run:
         """Accuracy, or R², on a part of a data set encoded like this run's: `run.score(data.test)`."""
         if part.X.shape[1] != self.layers[0].n_in:
             raise DataError(f"this run takes {self.layers[0].n_in} inputs, but the part has {part.X.shape[1]}.")
-        labels = part.y if self.encoding.target.classes else np.zeros(0)
-        return score(self.loss, self.outputs(part.X).astype(np.float64), EnginePart(part.X, part.y, labels))
+        labels = part.y.astype(np.int32) if self.encoding.target.classes else np.zeros(0, np.int32)
+        rows = EnginePart(part.X, part.y.astype(np.float32), labels)
+        return score(self.loss, self.outputs(part.X).astype(np.float64), rows)
 
     def _decided(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
         """Class numbers, or the numbers themselves, from the outputs."""

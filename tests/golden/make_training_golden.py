@@ -149,7 +149,7 @@ def flow(case: dict[str, Any], parameters: list[Tensor], before: list[Tensor], X
         slopes = points.grad.abs()
         largest = 0.25 if hidden and case["activation"] == "sigmoid" else 1.0
         rows.append([
-            rms(z.grad) * len(X), rms(W.grad), float(z.mean()), rms(z), float(a.mean()), rms(a),
+            rms(z.grad) * len(X), rms(W.grad), float(z.detach().mean()), rms(z), float(a.detach().mean()), rms(a),
             float((slopes < 0.01 * largest).double().mean()),
             float((slopes == 0).all(dim=0).double().mean()),
             rms(W - W_before) / rms(W_before),
@@ -179,7 +179,7 @@ def training(name: str, case: dict[str, Any]) -> Iterator[tuple[str, Array]]:
                 torch.nn.utils.clip_grad_norm_(parameters, case["clip_norm"])
             before = [p.detach().clone() for p in parameters]
             optimizer.step()
-            total += len(batch) * float(loss)
+            total += len(batch) * float(loss.detach())
         after.append(vector(parameters))
         losses.append(total / ROWS)
     yield from ((f"{name}:parameters", np.array(after)), (f"{name}:losses", np.array(losses)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -74,6 +74,23 @@ class Study:
             "flows": {name: flow.to_json() for name, flow in self.flows.items()},
         }
 
+    def summary(self) -> str:
+        """The result in sentences: the best, how gd compares with sgd where both took part, how many diverged."""
+        found = [ranked for ranked in self.ranking if not math.isnan(ranked.test_score)]
+        if not found:
+            return "No network of this comparison reached a result."
+        best = found[0]
+        score = tables.mean_and_spread(best.test_score, best.test_score_std)
+        setting = f"{best.activation} with {best.optimizer} at learning rate {tables.rate(best.learning_rate)}"
+        parts = [f"Best: {setting}, test {self.score_name} {score}."]
+        reached = {name: [r.test_score for r in found if r.optimizer == name] for name in ("gd", "sgd")}
+        if all(reached.values()):
+            spans = (f"{name} reaches {_span(scores)}" for name, scores in reached.items())
+            parts.append(f"After equally many passes over the data {', '.join(spans)}.")
+        diverged = sum(row.status == "diverged" for row in self.rows)
+        parts.append(f"{diverged or 'None'} of {len(self.rows)} networks diverged.")
+        return " ".join(parts)
+
     def table(self) -> str:
         """The ranking as a text table."""
         return tables.as_text(tables.ranking_table(self))
@@ -93,6 +110,11 @@ class Study:
     def __repr__(self) -> str:
         best = f", best {self.ranking[0].activation} + {self.ranking[0].optimizer}" if self.rows else ""
         return f"Study({self.data}: {len(self.rows)} of {self.expected} networks{best})"
+
+
+def _span(scores: Sequence[float]) -> str:
+    low, high = min(scores), max(scores)
+    return f"{high:.3f}" if len(scores) == 1 else f"{low:.3f} to {high:.3f} by activation"
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -87,16 +87,17 @@ def weights(layers: Sequence[Layer], parameters: Vector) -> list[tuple[Vector, V
     return views
 
 
+@np.errstate(all="ignore")
 def forward(layers: Sequence[Layer], parameters: Vector, X: Vector) -> Pass:
     """z = a·W + b and a = φ(z), layer by layer."""
     result = Pass(a=[X])
-    with np.errstate(all="ignore"):
-        for layer, (W, b) in zip(layers, weights(layers, parameters), strict=True):
-            result.z.append(result.a[-1] @ W + b)
-            result.a.append(layer.activation(result.z[-1]))
+    for layer, (W, b) in zip(layers, weights(layers, parameters), strict=True):
+        result.z.append(result.a[-1] @ W + b)
+        result.a.append(layer.activation(result.z[-1]))
     return result
 
 
+@np.errstate(all="ignore")
 def backward(
     layers: Sequence[Layer], parameters: Vector, passed: Pass, loss: Loss, target: Vector
 ) -> tuple[Vector, list[Vector]]:
@@ -104,17 +105,16 @@ def backward(
     gradient = np.empty_like(parameters)
     deltas: list[Vector] = []
     pairs = list(zip(layers, weights(layers, parameters), weights(layers, gradient), strict=True))
-    with np.errstate(all="ignore"):
-        # The mean is over rows, and over outputs too unless the loss is softmax's, which prices a whole row.
-        priced = passed.outputs.shape[0] if loss.expression is None else passed.outputs.size
-        slope_of_a = loss.slopes(passed.outputs, target) / priced
-        for number in reversed(range(len(layers))):
-            layer, (W, _), (gradient_W, gradient_b) = pairs[number]
-            delta = slope_of_a * layer.activation.slope(passed.z[number])
-            gradient_W[:] = passed.a[number].T @ delta
-            gradient_b[:] = delta.sum(axis=0)
-            slope_of_a = delta @ W.T
-            deltas.insert(0, delta)
+    # The mean is over rows, and over outputs too unless the loss is softmax's, which prices a whole row.
+    priced = passed.outputs.shape[0] if loss.expression is None else passed.outputs.size
+    slope_of_a = loss.slopes(passed.outputs, target) / priced
+    for number in reversed(range(len(layers))):
+        layer, (W, _), (gradient_W, gradient_b) = pairs[number]
+        delta = slope_of_a * layer.activation.slope(passed.z[number])
+        gradient_W[:] = passed.a[number].T @ delta
+        gradient_b[:] = delta.sum(axis=0)
+        slope_of_a = delta @ W.T
+        deltas.insert(0, delta)
     return gradient, deltas
 
 
@@ -148,6 +148,7 @@ def targets_of(loss: Loss, part: EnginePart) -> NDArray[Any]:
     return part.labels if loss.expression is None else part.Y
 
 
+@np.errstate(all="ignore")
 def score(loss: Loss, outputs: Vector, part: EnginePart) -> float:
     """Accuracy for classes; R² for numbers: 1 − the squared error over that of the constant mean."""
     if len(part.labels):
@@ -157,6 +158,7 @@ def score(loss: Loss, outputs: Vector, part: EnginePart) -> float:
     return float(1 - np.sum((part.Y - outputs) ** 2) / spread) if spread > 0 else math.nan
 
 
+@np.errstate(all="ignore")
 def measure(
     layers: Sequence[Layer], loss: Loss, parameters: Vector, part: EnginePart, previous: Vector | None = None
 ) -> NDArray[np.float64]:
@@ -217,6 +219,7 @@ class _Training:
         self.watched: list[int] = []
         self.began = time.perf_counter()
 
+    @np.errstate(all="ignore")
     def run(self) -> Outcome:
         status: Status = "finished"
         step = layer = None
@@ -259,8 +262,7 @@ class _Training:
         plan = self.plan
         passed = forward(plan.layers, self.parameters, batch.X)
         target = targets_of(plan.loss, batch)
-        with np.errstate(all="ignore"):
-            loss = plan.loss(passed.outputs, target)
+        loss = plan.loss(passed.outputs, target)
         if not math.isfinite(loss):
             raise _Diverged(self.step + 1, passed)
         gradient, _ = backward(plan.layers, self.parameters, passed, plan.loss, target)
@@ -276,9 +278,8 @@ class _Training:
 
     def evaluate(self, part: EnginePart, parameters: Vector | None = None) -> tuple[float, float, Pass]:
         passed = forward(self.plan.layers, self.parameters if parameters is None else parameters, part.X)
-        with np.errstate(all="ignore"):
-            loss = self.plan.loss(passed.outputs, targets_of(self.plan.loss, part))
-            return loss, score(self.plan.loss, passed.outputs, part), passed
+        loss = self.plan.loss(passed.outputs, targets_of(self.plan.loss, part))
+        return loss, score(self.plan.loss, passed.outputs, part), passed
 
     def watch(self) -> None:
         if self.epoch in self.plan.watch:

@@ -1,0 +1,399 @@
+"""The command line: arguments in, calls out.
+
+Exit codes: 0 done, 1 a network of `fit` diverged, 2 an input that cannot be used, 130 interrupted with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import schuss as sc
+from schuss import charts, tables
+from schuss.comparison.protocol import ACTIVATIONS, OPTIMIZERS
+from schuss.data.problems import PROBLEMS, built_in
+from schuss.errors import positive_integer
+from schuss.interfaces import describe
+from schuss.interfaces.options import (
+    ActivationList,
+    ActivationName,
+    BatchSize,
+    ClipNorm,
+    CsvFile,
+    DataArgument,
+    Depth,
+    Epochs,
+    Init,
+    Json,
+    LearningRate,
+    LearningRates,
+    MaybeActivation,
+    MaybeBatchSize,
+    MaybeDepth,
+    MaybeEpochs,
+    MaybeInit,
+    MaybeLoss,
+    MaybeOptimizer,
+    MaybePictures,
+    MaybeSchedule,
+    MaybeSeed,
+    MaybeWidth,
+    NameArgument,
+    OptimizerList,
+    Patience,
+    Pictures,
+    Resume,
+    RunArgument,
+    Save,
+    Seed,
+    Seeds,
+    TableArgument,
+    Target,
+    Task,
+    Threads,
+    UnusedThreads,
+    Width,
+    listed,
+)
+from schuss.interfaces.output import STDOUT, Output, csv_text
+from schuss.interfaces.progress import shown_progress
+from schuss.runfile import write_atomically
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+PICTURES = Path("schuss-out")
+ALL_ACTIVATIONS, ALL_OPTIMIZERS = ",".join(ACTIVATIONS), ",".join(OPTIMIZERS)
+DIVERGED, INVALID, INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    name="schuss",
+    help="Find out what makes your deep network learn.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run the command line; what is wrong with an input is said in a sentence, not in a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr] # a terminal without δ shows a ?
+    try:
+        app()
+    except sc.SchussError as error:
+        fail(str(error))
+    except MemoryError:
+        fail("there is not enough memory for this; make the network smaller, or take fewer rows.")
+    except OSError as error:  # a full disk behind standard output
+        fail(f"{error.strerror or error}.")
+    finally:
+        _flush()
+
+
+def _flush() -> None:
+    """Write out what is left; the reader of a pipe may be gone, which is no concern of ours and no traceback."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
+        if not isinstance(error, BrokenPipeError):
+            fail(f"cannot write to standard output: {error.strerror}.")
+
+
+def fail(message: str, code: int = INVALID) -> None:
+    """Say what went wrong on standard error, and end."""
+    typer.secho("error: ", fg="red", nl=False, err=True)
+    typer.echo(message, err=True)
+    sys.exit(code)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"schuss {sc.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def schuss(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """[bold]Find out what makes your deep network learn.[/bold]
+
+    $ schuss compare digits
+
+    $ schuss fit churn.csv --target Exited --save churn.schuss
+
+    $ schuss flow digits --depth 20 --activation sigmoid
+    """
+
+
+# ---------------------------------------------------------------------------------------------- compare
+
+
+@app.command(rich_help_panel="Commands")
+def compare(
+    data: DataArgument,
+    *,
+    activations: ActivationList = ALL_ACTIVATIONS,
+    optimizers: OptimizerList = ALL_OPTIMIZERS,
+    learning_rates: LearningRates = 8,
+    seeds: Seeds = 3,
+    depth: Depth = 4,
+    width: Width = 64,
+    init: Init = "auto",
+    epochs: Epochs = 20,
+    batch_size: BatchSize = 32,
+    target: Target = None,
+    task: Task = None,
+    seed: Seed = 0,
+    threads: Threads = None,
+    json: Json = None,
+    out: Pictures = PICTURES,
+) -> None:
+    """Which activation with which optimizer learns best on this data?
+
+    $ schuss compare digits
+
+    $ schuss compare churn.csv --target Exited --activations relu,gelu --optimizers sgd,adam
+
+    $ schuss compare digits --activations relu,"mine = z * sigmoid(1.7 * z)"
+    """
+    output = Output(json, out)
+    dataset = sc.load(data, target, task=task)
+    output.show_data(dataset)
+    code = 0
+    try:
+        with shown_progress() as progress:
+            study = sc.compare(
+                dataset,
+                activations=listed(activations),
+                optimizers=listed(optimizers),
+                learning_rates=learning_rates,
+                seeds=seeds,
+                epochs=epochs,
+                depth=depth,
+                width=width,
+                batch_size=batch_size,
+                init=init,
+                seed=seed,
+                threads=threads,
+                progress=progress,
+            )
+    except sc.Interrupted as interrupt:
+        study, code = interrupt.study, INTERRUPTED
+        typer.echo(f"{interrupt}; what is finished follows.", err=True)
+    describe.report(study, output)
+    raise typer.Exit(code)
+
+
+# ---------------------------------------------------------------------------------------------- fit
+
+
+@app.command(rich_help_panel="Commands")
+def fit(
+    data: DataArgument,
+    *,
+    activation: MaybeActivation = None,
+    depth: MaybeDepth = None,
+    width: MaybeWidth = None,
+    init: MaybeInit = None,
+    optimizer: MaybeOptimizer = None,
+    lr: LearningRate = None,
+    batch_size: MaybeBatchSize = None,
+    epochs: MaybeEpochs = None,
+    loss: MaybeLoss = None,
+    schedule: MaybeSchedule = None,
+    patience: Patience = None,
+    clip_norm: ClipNorm = None,
+    save: Save = None,
+    resume: Resume = None,
+    target: Target = None,
+    task: Task = None,
+    seed: MaybeSeed = None,
+    threads: Threads = None,
+    json: Json = None,
+    out: MaybePictures = None,
+) -> None:
+    """Train one network.
+
+    $ schuss fit digits --activation gelu --optimizer adam --lr 3e-3 --save digits.schuss
+
+    $ schuss fit digits --resume digits.schuss --epochs 40
+    """
+    output = Output(json, out, [save])
+    before = None if resume is None else sc.load_run(resume)
+    network = _network(before, activation=activation, depth=depth, width=width, init=init)
+    recipe = _recipe(
+        before, optimizer, lr,
+        batch_size=batch_size, epochs=epochs, loss=loss, schedule=schedule, patience=patience, clip_norm=clip_norm,
+    )  # fmt: skip
+    dataset = sc.load(data, target, task=task)
+    output.show_data(dataset)
+    try:
+        with shown_progress(recipe.epochs) as progress:
+            run = sc.fit(network, dataset, recipe, seed=seed, resume=before, threads=threads, progress=progress)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the training was not finished, and nothing was written.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    if save is not None:
+        run.save(save)
+    output.write_json(lambda: describe.run_json(run))
+    describe.show_run(run, output, *_truth(data, run))
+    output.draw(f"fit-{dataset.name}", {"flow": run.flow.plot})
+    if save is not None:
+        output.show(f"run: {save}")
+    if run.status == "diverged":
+        _say_diverged(run)
+
+
+def _network(before: sc.Run | None, **wanted: Any) -> sc.Network:
+    """The network that the options describe; a run that goes on keeps its own where none is given."""
+    given = {name: value for name, value in wanted.items() if value is not None}
+    if before is not None and not given:
+        return before.network
+    depth = positive_integer("depth", given.pop("depth", 4))
+    hidden = [positive_integer("width", given.pop("width", 64))] * depth
+    return sc.mlp(hidden, **given)
+
+
+def _recipe(before: sc.Run | None, optimizer: str | None, lr: float | None, **wanted: Any) -> sc.Recipe:
+    """The recipe that the options describe, on the ground of that of the run that goes on."""
+    recipe = sc.Recipe() if before is None else before.recipe
+    rule = recipe.optimizer if optimizer is None else sc.optimizers.find_optimizer(optimizer)
+    given = {name: value for name, value in wanted.items() if value is not None}
+    return replace(recipe, optimizer=rule if lr is None else rule(lr=lr), **given)
+
+
+def _truth(data: str, run: sc.Run) -> Iterator[Table]:
+    """The truth table of a built-in problem that is so small that it is its own train, valid and test part."""
+    if data in PROBLEMS and not built_in(data).is_split:
+        problem = built_in(data)
+        yield tables.truth_table(problem.names, problem.inputs, problem.target, run.predict(problem.inputs))
+
+
+def _say_diverged(run: sc.Run) -> None:
+    fail(
+        f"the network diverged at step {run.outcome.diverged_step} in layer {run.outcome.diverged_layer}: "
+        "its numbers grew beyond all bounds. Lower the learning rate (--lr), or clip the gradient (--clip-norm 1).",
+        DIVERGED,
+    )
+
+
+# ---------------------------------------------------------------------------------------------- predict, flow
+
+
+@app.command(rich_help_panel="Commands")
+def predict(run: RunArgument, table: TableArgument, *, out: CsvFile = STDOUT, json: Json = None) -> None:
+    """Predict the rows of a table with a trained network.
+
+    $ schuss predict churn.schuss new.csv --out predictions.csv
+    """
+    output = Output(json, files=[out])
+    trained = sc.load_run(run)
+    header, columns = _predictions(trained, table)
+    output.write_json(lambda: dict(zip(header, columns, strict=True)))
+    text = csv_text(header, zip(*columns, strict=True))
+    if out != STDOUT:
+        write_atomically(out, text.encode())
+        output.show(f"predictions: {out}")
+    elif json != STDOUT:
+        sys.stdout.write(text)
+
+
+def _predictions(run: sc.Run, table: str) -> tuple[list[str], list[list[Any]]]:
+    """Names and columns: the prediction, and the probability of each class where the loss gives one."""
+    target, predicted = run.encoding.target, run.predict(table)
+    if not target.classes:
+        return list(target.names), predicted.reshape(len(predicted), -1).T.tolist()
+    header, columns = ["prediction"], [predicted.tolist()]
+    if run.loss.name.endswith("cross_entropy"):
+        header += [f"p({label})" for label in target.classes]
+        columns += run.predict_proba(table).round(6).T.tolist()
+    return header, columns
+
+
+@app.command(rich_help_panel="Commands")
+def flow(
+    data: DataArgument,
+    *,
+    activation: ActivationName = "relu",
+    depth: Depth = 4,
+    width: Width = 64,
+    init: Init = "auto",
+    loss: MaybeLoss = None,
+    target: Target = None,
+    task: Task = None,
+    seed: Seed = 0,
+    threads: UnusedThreads = None,
+    json: Json = None,
+    out: Pictures = PICTURES,
+) -> None:
+    """How much of the gradient reaches each layer of an untrained network?
+
+    $ schuss flow digits --depth 20 --activation sigmoid
+
+    $ schuss flow digits --depth 50 --activation relu --init "normal(std=0.05)"
+    """
+    if threads is not None:
+        positive_integer("threads", threads)  # taken as by all commands; this one computes on a single core
+    output = Output(json, out)
+    network = _network(None, activation=activation, depth=depth, width=width, init=init)
+    dataset = sc.load(data, target, task=task)
+    output.show_data(dataset)
+    measured = sc.flow(network, dataset, seed=seed, loss=loss)
+    output.write_json(measured.to_json)
+    output.show(tables.flow_table(measured))
+    output.draw(f"flow-{dataset.name}", {network.hidden[0].activation.name: measured.plot})
+
+
+# ---------------------------------------------------------------------------------------------- what there is
+
+
+@app.command(rich_help_panel="What there is")
+def activations(name: NameArgument = None, *, json: Json = None, out: MaybePictures = None) -> None:
+    """List the activations, or show one: formula, slope, LaTeX.
+
+    $ schuss activations gelu
+
+    $ schuss activations "mine = z * sigmoid(1.7 * z)" --out pictures
+    """
+    output = Output(json, out)
+    known = sc.activations.ACTIVATIONS.values()
+    shown = list(known) if name is None else [sc.activations.find_activation(name)]
+    output.write_json(lambda: [describe.activation_json(each) for each in shown])
+    if name is None:
+        output.show(tables.activations_table(shown))
+    else:
+        output.show(tables.facts_table(str(shown[0]), describe.activation_facts(shown[0])), shown[0].latex, "")
+    stem = "activations" if name is None else f"activation-{shown[0].name}"
+    output.draw(stem, {"": lambda: charts.activation_chart(shown)})
+
+
+@app.command(rich_help_panel="What there is")
+def optimizers(name: NameArgument = None, *, json: Json = None) -> None:
+    """List the optimizers, or show one: its rule, its settings, LaTeX.
+
+    $ schuss optimizers adam
+    """
+    output = Output(json)
+    shown = list(sc.optimizers.OPTIMIZERS.values()) if name is None else [sc.optimizers.find_optimizer(name)]
+    output.write_json(lambda: [describe.optimizer_json(each) for each in shown])
+    if name is None:
+        output.show(tables.optimizers_table(shown))
+    else:
+        output.show(tables.facts_table(str(shown[0]), describe.optimizer_facts(shown[0])), shown[0].latex, "")
+
+
+if __name__ == "__main__":
+    main()

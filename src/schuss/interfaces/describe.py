@@ -1,0 +1,118 @@
+"""What the commands say about their results: in tables and sentences for people, as plain values for machines."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import schuss as sc
+from schuss import formulas, tables
+from schuss.interfaces.output import Output
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def report(study: sc.Study, output: Output) -> None:
+    """A comparison: gradient flow, ranking, verdict, speed and pictures; what there is of it after an interrupt."""
+    output.write_json(study.to_json)
+    output.show(tables.flows_table(study.flows))
+    if study.rows:
+        speed = len(study.rows) / study.seconds
+        output.show(tables.ranking_table(study), study.summary())
+        of_all = f" of {study.expected}" if len(study.rows) < study.expected else ""
+        output.show(f"Networks: {len(study.rows)}{of_all} in {study.seconds:.1f} s, {speed:.0f} networks/s.")
+        pictures = {"loss": study.plot_losses, "learning-rates": study.plot_learning_rates, "flow": study.plot_flows}
+        output.draw(f"compare-{study.data}", pictures)
+
+
+def show_run(run: sc.Run, output: Output, *more: Table) -> None:
+    """A training: its course, the gradient flow through it, and the result."""
+    score_name = "accuracy" if run.encoding.target.classes else "R²"
+    output.show(f"{run.network}", f"{run.recipe}", "")
+    if len(run.outcome.history):
+        output.show(tables.history_table(run.history, score_name))
+    output.show(tables.flow_history_table(run.flow))
+    if run.status != "diverged":
+        scores = zip(("train", "valid", "test"), run.outcome.losses, run.outcome.scores, strict=True)
+        output.show(tables.scores_table(scores, score_name), *more)
+    state = run.outcome.state
+    output.show(f"{run.status} after {state.epoch} epochs, {state.step} updates, {run.outcome.seconds:.3f} s.")
+
+
+def run_json(run: sc.Run) -> dict[str, Any]:
+    """A run as plain values; what is not a finite number is None.
+
+    So is the score of a diverged run: weights that are not numbers say class 0 to all, which looks like a result.
+    """
+    outcome = run.outcome
+    return {
+        "status": run.status,
+        "epochs": outcome.state.epoch,
+        "seconds": outcome.seconds,
+        "train_loss": _plain(outcome.losses[0]),
+        "valid_loss": _plain(outcome.losses[1]),
+        "test_score": None if run.status == "diverged" else _plain(outcome.scores[2]),
+        "diverged_step": outcome.diverged_step,
+        "diverged_layer": outcome.diverged_layer,
+        "history": {name: [_plain(x) for x in values.tolist()] for name, values in run.history.items()},
+    }
+
+
+def activation_json(each: sc.Activation) -> dict[str, Any]:
+    """An activation as plain values; an infinite bound is None."""
+    return {
+        "name": str(each),
+        "formula": each.text,
+        "latex": each.latex,
+        "range": [_plain(x) for x in each.range],
+        "largest_slope": _plain(each.largest_slope),
+        "settings": dict(each.settings),
+        "description": each.description,
+    }
+
+
+def optimizer_json(each: sc.Optimizer) -> dict[str, Any]:
+    """An optimizer as plain values."""
+    return {
+        "name": str(each),
+        "rule": each.text.split("; "),
+        "latex": each.latex,
+        "state": list(each.state),
+        "settings": dict(each.settings),
+        "learning_rates": list(each.search),
+        "full_batch": each.full_batch,
+        "description": each.description,
+    }
+
+
+def _plain(x: float) -> float | None:
+    return x if math.isfinite(x) else None
+
+
+def activation_facts(each: sc.Activation) -> list[tuple[str, str]]:
+    """Everything about an activation, line by line."""
+    return [
+        ("what", each.description),
+        ("φ(z)", tables.short_formula(each.text)),
+        ("φ′(z)", tables.short_formula(formulas.text(each.derivative))),
+        ("range", tables.interval(each.range)),
+        ("largest slope", f"{each.largest_slope:.4g}"),
+        ("settings", _settings(each)),
+    ]
+
+
+def _settings(each: sc.Activation | sc.Optimizer) -> str:
+    return ", ".join(f"{key}={value:g}" for key, value in each.settings) or "none"
+
+
+def optimizer_facts(each: sc.Optimizer) -> list[tuple[str, str]]:
+    """Everything about an optimizer, line by line."""
+    low, high = map(tables.rate, each.search)
+    return [
+        ("what", each.description),
+        ("rule", each.text.replace("; ", "\n")),
+        ("settings", _settings(each)),
+        ("compare tries", f"learning rates {low} … {high}"),
+        ("batch", "the whole training part" if each.full_batch else "as given"),
+    ]

@@ -1,0 +1,105 @@
+"""The options of the commands, and how their texts become lists.
+
+Most options of `fit` are None unless given, because a run that goes on keeps its own settings; `unset` says in the help
+what is taken otherwise.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import typer
+
+from schuss.errors import InvalidInput
+
+LARGEST_SEED = 2**63 - 1  # of the engine's counter
+
+
+def _option(metavar: str, text: str, *, unset: str = "", **more: Any) -> Any:
+    """An option with its help; `unset` is what the help shows instead of the default None."""
+    shown = f"{text} [dim]\\[default: {unset}][/dim]" if unset else text
+    return typer.Option(metavar=metavar, help=shown, show_default=not unset, **more)
+
+
+def _seed(seed: int | None) -> int | None:
+    if seed is not None and not 0 <= seed <= LARGEST_SEED:
+        raise InvalidInput(f"seed must be a whole number from 0 to {LARGEST_SEED}, but is {seed}.")
+    return seed
+
+
+# ---------------------------------------------------------------------------------------------- data and results
+
+DATA = "A built-in problem (digits, iris, xor, …) or a .csv, .tsv, .parquet or .npz file."
+DataArgument: TypeAlias = Annotated[str, typer.Argument(metavar="DATA", help=DATA)]
+Target: TypeAlias = Annotated[str | None, _option("COLUMN", "What to predict.", unset="target, class, …, or the last")]
+Task: TypeAlias = Annotated[str | None, _option("TASK", "classification or regression.", unset="told from the target")]
+Json: TypeAlias = Annotated[Path | None, _option("FILE", "The result for a machine; - is standard output.")]
+Pictures: TypeAlias = Annotated[Path, _option("FOLDER", "Where the pictures go.")]
+MaybePictures: TypeAlias = Annotated[Path | None, _option("FOLDER", "Draw a picture there.")]
+CsvFile: TypeAlias = Annotated[Path, _option("FILE", "Where the CSV goes; - is standard output.")]
+Save: TypeAlias = Annotated[Path | None, _option("FILE", "Keep the run, for predict and --resume.")]
+Resume: TypeAlias = Annotated[Path | None, _option("FILE", "Train a kept run on, up to --epochs in all.")]
+RunArgument: TypeAlias = Annotated[Path, typer.Argument(metavar="RUN", help="A file that fit --save wrote.")]
+TABLE = "A file with the columns that the run was trained on."
+TableArgument: TypeAlias = Annotated[str, typer.Argument(metavar="TABLE", help=TABLE)]
+NameArgument: TypeAlias = Annotated[
+    str | None, typer.Argument(metavar="[NAME]", help="One of them, to see it in full.")
+]
+
+# ---------------------------------------------------------------------------------------------- the network
+
+ACTIVATION = "A name, see schuss activations, or a formula: 'mine = z * sigmoid(1.7 * z)'."
+ActivationName: TypeAlias = Annotated[str, _option("NAME", ACTIVATION)]
+MaybeActivation: TypeAlias = Annotated[str | None, _option("NAME", ACTIVATION, unset="relu")]
+ActivationList: TypeAlias = Annotated[str, _option("LIST", "Names or formulas, with commas between.")]
+Depth: TypeAlias = Annotated[int, _option("N", "Hidden layers.")]
+MaybeDepth: TypeAlias = Annotated[int | None, _option("N", "Hidden layers.", unset="4")]
+Width: TypeAlias = Annotated[int, _option("N", "Units of each hidden layer.")]
+MaybeWidth: TypeAlias = Annotated[int | None, _option("N", "Units of each hidden layer.", unset="64")]
+INIT = "Initial weights: auto, glorot_normal, he_normal, 'normal(std=0.1)', …"
+Init: TypeAlias = Annotated[str, _option("NAME", INIT)]
+MaybeInit: TypeAlias = Annotated[str | None, _option("NAME", INIT, unset="auto")]
+
+# ---------------------------------------------------------------------------------------------- the training
+
+OPTIMIZER = "A name, see schuss optimizers, also with settings: 'adam(beta1=0.8)'."
+MaybeOptimizer: TypeAlias = Annotated[str | None, _option("NAME", OPTIMIZER, unset="adam")]
+OptimizerList: TypeAlias = Annotated[str, _option("LIST", "Names, with commas between.")]
+LearningRate: TypeAlias = Annotated[float | None, _option("RATE", "Learning rate.", unset="the optimizer's")]
+LearningRates: TypeAlias = Annotated[int, _option("N", "Rates to try for each, over the optimizer's range.")]
+BATCH = "Rows of one update; gd takes all."
+BatchSize: TypeAlias = Annotated[int, _option("N", BATCH)]
+MaybeBatchSize: TypeAlias = Annotated[int | None, _option("N", BATCH, unset="32")]
+Epochs: TypeAlias = Annotated[int, _option("N", "Passes over the training part.")]
+MaybeEpochs: TypeAlias = Annotated[int | None, _option("N", "Passes over the training part.", unset="20")]
+LOSS = "squared_error, absolute_error, huber, binary_cross_entropy or softmax_cross_entropy."
+MaybeLoss: TypeAlias = Annotated[str | None, _option("NAME", LOSS, unset="by the task")]
+SCHEDULE = "The learning rate's course: constant, step, exponential, 'cosine(warmup=0.1)'."
+MaybeSchedule: TypeAlias = Annotated[str | None, _option("NAME", SCHEDULE, unset="constant")]
+PATIENCE = "Stop after N epochs without a lower validation loss, and keep the best weights."
+Patience: TypeAlias = Annotated[int | None, _option("N", PATIENCE, unset="never")]
+ClipNorm: TypeAlias = Annotated[float | None, _option("NORM", "Cut longer gradients to this norm.", unset="never")]
+
+SEED = "Of the initial weights and of the order of the rows."
+Seed: TypeAlias = Annotated[int, _option("N", SEED, callback=_seed)]
+MaybeSeed: TypeAlias = Annotated[int | None, _option("N", SEED, unset="0", callback=_seed)]
+Seeds: TypeAlias = Annotated[int, _option("N", "Networks for each setting.")]
+Threads: TypeAlias = Annotated[int | None, _option("N", "Cores to use; no result depends on it.", unset="all")]
+UnusedThreads: TypeAlias = Annotated[int | None, typer.Option(hidden=True)]
+
+
+def listed(text: str) -> list[str]:
+    """The parts between commas that stand outside of brackets, without blank ends.
+
+    >>> listed("relu, leaky_relu(slope=0.1), mine = maximum(z, 0.1 * z)")
+    ['relu', 'leaky_relu(slope=0.1)', 'mine = maximum(z, 0.1 * z)']
+    """
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character == "(") - (character == ")")
+        if character == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts if part.strip()]

@@ -1,0 +1,115 @@
+"""Where results go: tables to the terminal, JSON and pictures to files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from schuss.errors import InvalidInput
+from schuss.runfile import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from rich.console import Console
+
+    from schuss.data import Dataset
+
+STDOUT = Path("-")
+
+
+class Output:
+    """What a command writes. With JSON on standard output, what is for people goes to standard error.
+
+    Every place is checked when the output is created, before the work begins: nobody trains for an hour into a folder
+    that cannot be written to.
+    """
+
+    def __init__(
+        self, json_file: Path | None = None, pictures: Path | None = None, files: Iterable[Path | None] = ()
+    ) -> None:
+        from rich.console import Console
+
+        self.json_file, self.pictures = json_file, pictures
+        self.console: Console = Console(stderr=json_file == STDOUT, highlight=False)
+        for file in (json_file, *files):
+            if file is not None and file != STDOUT:
+                check_file_place(file)
+        if pictures is not None:
+            check_folder(pictures)
+
+    def show(self, *things: Any) -> None:
+        """Print tables and sentences, a blank line after each table."""
+        for thing in things:
+            if isinstance(thing, str):
+                self.console.print(thing, markup=False, soft_wrap=True)
+            else:
+                self.console.print(thing)
+                self.console.print()
+
+    def show_data(self, data: Dataset) -> None:
+        """What was loaded, and what was decided on the way."""
+        self.show(repr(data), *(f"  note: {note}" for note in data.notes), "")
+
+    def write_json(self, content: Callable[[], Any]) -> None:
+        """Write the result for a machine, if it was asked for."""
+        if self.json_file is None:
+            return
+        text = json.dumps(content(), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+        if self.json_file == STDOUT:
+            sys.stdout.write(text)
+        else:
+            write_atomically(self.json_file, text.encode())
+            self.show(f"result: {self.json_file}")
+
+    def draw(self, name: str, pictures: Mapping[str, Callable[[], Figure]]) -> None:
+        """Draw pictures into files such as `<name>-loss.png`, if there is a folder for them."""
+        if self.pictures is None:
+            return
+        try:
+            self.pictures.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(self.pictures, error) from error
+        for what, draw in pictures.items():
+            path = self.pictures / (f"{name}-{what}.png" if what else f"{name}.png")
+            raw = io.BytesIO()
+            draw().savefig(raw, format="png")
+            write_atomically(path, raw.getvalue())
+            self.show(f"picture: {path}")
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be written to, or not be created, by trying; nothing is left behind."""
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    try:
+        with tempfile.NamedTemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def check_file_place(file: Path) -> None:
+    """Refuse a file that cannot be written, before the work begins."""
+    if file.is_dir():
+        raise InvalidInput(f"cannot write {file}: it is a folder. Give the name of a file.")
+    if not file.absolute().parent.is_dir():
+        raise InvalidInput(f"cannot write {file}: there is no folder {file.parent}. Create it, or choose another one.")
+    check_folder(file.absolute().parent)
+
+
+def _unwritable(folder: Path, error: OSError) -> InvalidInput:
+    return InvalidInput(f"cannot write to the folder {folder}: {error.strerror}. Choose one that can be written to.")
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table as CSV, its first line the names of the columns."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return out.getvalue()

@@ -1,0 +1,562 @@
+"""The command line as people meet it: what it prints and writes, and how it says that an input cannot be used."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import schuss as sc
+from schuss.interfaces import cli, progress
+from schuss.interfaces.options import listed
+from schuss.training import Progress
+
+SMALL = ["--learning-rates", "2", "--seeds", "1", "--epochs", "2", "--depth", "2", "--width", "8"]
+HISTORY = ["step", "epoch", "seconds", "train_loss", "valid_loss", "score"]
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Schuss = Callable[..., Ended]
+
+
+@pytest.fixture
+def schuss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Schuss:
+    """The command line, run in this process and in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+
+    def run(*arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["schuss", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return Ended(int(ended.value.code or 0), out, err)
+
+    return run
+
+
+def process(*arguments: str, folder: Path, **more: Any) -> subprocess.Popen[str]:
+    """The command line as a process of its own."""
+    command = [sys.executable, "-c", "from schuss.interfaces.cli import main; main()", *arguments]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+
+
+def table(path: Path, header: str, rows: list[tuple[Any, ...]]) -> str:
+    path.write_text(header + "\n" + "\n".join(",".join(map(str, row)) for row in rows) + "\n")
+    return str(path)
+
+
+def rows(n: int = 60) -> list[tuple[float, float, int]]:
+    dice = random.Random(0)
+    return [(round(dice.random(), 3), round(dice.random(), 3), i % 2) for i in range(n)]
+
+
+def without(*names: str) -> Callable[..., Any]:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AssertionError(f"{names} must not be reached")
+
+    return refuse
+
+
+# ---------------------------------------------------------------------------------------------- compare
+
+
+def test_compare_prints_and_writes_everything(schuss: Schuss) -> None:
+    ended = schuss(
+        "compare", "iris", *SMALL, "--activations", "tanh,relu", "--optimizers", "gd,sgd", "--json", "r.json"
+    )
+    assert ended.code == 0
+    for expected in (
+        "Dataset 'iris': classification of 3 classes", "Ranking on iris", "Gradient flow at initialisation", "Best: ",
+        "After equally many passes over the data gd reaches", "of 8 networks diverged.", "Networks: 8 in ",
+        "networks/s", "result: r.json",
+    ):  # fmt: skip
+        assert expected in ended.out
+    pictures = [f"schuss-out/compare-iris-{what}.png" for what in ("loss", "learning-rates", "flow")]
+    for picture in pictures:
+        assert f"picture: {picture}" in ended.out
+        assert Path(picture).read_bytes().startswith(b"\x89PNG")
+    result = json.loads(Path("r.json").read_text())
+    assert {"networks", "seconds", "rows", "ranking"} <= set(result)
+    assert result["networks"] == len(result["rows"]) == 8
+    assert set(result["rows"][0]) - {"diverged_step"} == {
+        "activation", "optimizer", "learning_rate", "seed", "depth", "width", "status", "valid_loss", "valid_score",
+        "test_score", "epochs", "seconds",
+    }  # fmt: skip
+    assert set(result["ranking"][0]) == {
+        "activation", "optimizer", "learning_rate", "test_score", "test_score_std", "valid_score", "diverged"
+    }  # fmt: skip
+    assert (result["rows"][0]["depth"], result["rows"][0]["width"], result["rows"][0]["epochs"]) == (2, 8, 2)
+
+
+def test_compare_takes_formulas_and_settings_in_lists(schuss: Schuss) -> None:
+    activations = "relu, leaky_relu(slope=0.1), mine = maximum(z, 0.1 * z) * sigmoid(1.702*z)"
+    ended = schuss("compare", "iris", *SMALL, "--activations", activations, "--optimizers", "sgd", "--json", "r.json")
+    assert ended.code == 0
+    found = {row["activation"] for row in json.loads(Path("r.json").read_text())["rows"]}
+    assert found == {"relu", "leaky_relu(slope=0.1)", "mine"}
+
+
+def test_json_on_standard_output_stands_there_alone(schuss: Schuss) -> None:
+    ended = schuss("compare", "iris", *SMALL, "--activations", "relu", "--optimizers", "adam", "--json", "-")
+    assert json.loads(ended.out)["networks"] == 2
+    assert "Ranking on iris" in ended.err
+
+
+def test_the_same_seed_gives_the_same_result_with_any_number_of_threads(schuss: Schuss) -> None:
+    grid = [*SMALL, "--activations", "relu", "--optimizers", "adam", "--json", "-", "--seed", "7"]
+    results = [json.loads(schuss("compare", "iris", *grid, "--threads", n).out)["rows"] for n in (1, 3)]
+    for row in (*results[0], *results[1]):
+        row.pop("seconds")
+    assert results[0] == results[1]
+    assert results[0][0]["seed"] == 7
+
+
+def test_interrupted_compare_keeps_what_is_finished(schuss: Schuss, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = sc.compare("iris", activations=["relu"], optimizers=["adam"], learning_rates=2, seeds=1, epochs=2)
+    part = sc.Study(whole.data, whole.task, whole.rows[:1], whole.curves[:1], whole.flows, 1.0, expected=2)
+
+    def interrupted(*_: Any, **__: Any) -> sc.Study:
+        raise sc.Interrupted(part)
+
+    monkeypatch.setattr(sc, "compare", interrupted)
+    ended = schuss("compare", "iris", "--json", "r.json")
+    assert ended.code == 130
+    assert "interrupted after 1 of 2 networks" in ended.err
+    assert "Ranking on iris" in ended.out
+    assert "Networks: 1 of 2 in" in ended.out
+    assert json.loads(Path("r.json").read_text())["networks"] == 1
+    assert Path("schuss-out/compare-iris-loss.png").exists()
+
+
+def test_ctrl_c_in_a_real_compare(tmp_path: Path) -> None:
+    running = process("compare", "iris", "--epochs", "30000", "--json", "r.json", folder=tmp_path)
+    assert running.stdout is not None
+    assert "Dataset 'iris'" in running.stdout.readline()  # from here on it measures the flows, and trains
+    time.sleep(1.5)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "Traceback" not in out + err
+    result = json.loads((tmp_path / "r.json").read_text())
+    assert result["networks"] == len(result["rows"]) < result["expected"]
+
+
+# ---------------------------------------------------------------------------------------------- fit and predict
+
+
+def test_fit_prints_and_writes_everything(schuss: Schuss) -> None:
+    ended = schuss("fit", "iris", "--depth", 3, "--width", 16, "--epochs", 8, "--json", "r.json", "--save", "r.schuss")
+    assert ended.code == 0
+    for expected in ("Network(Dense(16, relu)", "Recipe(adam, ", "Training", "Gradient flow through training", "Result",
+                     "finished after 8 epochs, 24 updates", "run: r.schuss"):  # fmt: skip
+        assert expected in ended.out
+    result = json.loads(Path("r.json").read_text())
+    assert {"status", "epochs", "seconds", "train_loss", "valid_loss", "test_score", "history"} <= set(result)
+    assert list(result["history"]) == HISTORY
+    assert all(len(values) == 8 for values in result["history"].values())
+    run = sc.load_run("r.schuss")
+    assert result["test_score"] == run.outcome.scores[2]
+
+
+def test_fit_options_reach_the_recipe(schuss: Schuss) -> None:
+    ended = schuss(
+        "fit", "wine", "--activation", "mine = z * sigmoid(1.7 * z)", "--init", "glorot_normal",
+        "--optimizer", "momentum", "--lr", "3e-3", "--batch-size", 16, "--epochs", 5, "--loss", "squared_error",
+        "--schedule", "cosine(warmup=0.1)", "--patience", 3, "--clip-norm", 1, "--seed", 5, "--save", "r.schuss",
+        "--out", "pictures",
+    )  # fmt: skip
+    assert ended.code == 0
+    run = sc.load_run("r.schuss")
+    assert str(run.network.hidden[0].activation) == "mine"
+    assert str(run.network.hidden[0].init) == "glorot_normal"
+    assert str(run.recipe.optimizer) == "momentum(lr=0.003)"
+    assert (run.recipe.batch_size, run.recipe.epochs, run.recipe.patience, run.recipe.clip_norm) == (16, 5, 3, 1.0)
+    assert (str(run.loss), str(run.recipe.schedule), run.seed) == ("squared_error", "cosine(warmup=0.1)", 5)
+    assert Path("pictures/fit-wine-flow.png").exists()
+
+
+def test_fit_xor_prints_the_truth_table(schuss: Schuss) -> None:
+    ended = schuss("fit", "xor", "--activation", "tanh", "--depth", 1, "--width", 8, "--lr", 0.05, "--epochs", 300)
+    at = ended.out.index("Truth table")
+    table_lines = [line.split() for line in ended.out[at:].splitlines()[3:7]]
+    assert table_lines == [["0", "0", "0", "0"], ["0", "1", "1", "1"], ["1", "0", "1", "1"], ["1", "1", "0", "0"]]
+
+
+def test_a_table_named_like_a_problem_has_no_truth_table(schuss: Schuss) -> None:
+    table(Path("xor.csv"), "a,b,label", rows())
+    ended = schuss("fit", "xor.csv", "--epochs", 1)
+    assert ended.code == 0
+    assert "Truth table" not in ended.out
+
+
+def test_fit_goes_on_from_a_saved_run(schuss: Schuss) -> None:
+    whole = ["fit", "iris", "--depth", 2, "--width", 8, "--seed", 3, "--optimizer", "momentum"]
+    assert schuss(*whole, "--epochs", 6, "--save", "whole.schuss").code == 0
+    assert schuss(*whole, "--epochs", 3, "--save", "half.schuss").code == 0
+    ended = schuss("fit", "iris", "--resume", "half.schuss", "--epochs", 6, "--save", "half.schuss")
+    assert ended.code == 0
+    resumed, uninterrupted = sc.load_run("half.schuss"), sc.load_run("whole.schuss")
+    np.testing.assert_array_equal(resumed.parameters, uninterrupted.parameters)
+    assert len(resumed.history["epoch"]) == 6
+    assert "ask for more epochs" in schuss("fit", "iris", "--resume", "half.schuss").err
+    assert "network" in schuss("fit", "iris", "--resume", "half.schuss", "--epochs", 9, "--width", 9).err
+
+
+def test_a_diverged_fit_says_where_and_what_to_do(schuss: Schuss) -> None:
+    ended = schuss("fit", "iris", "--optimizer", "sgd", "--lr", "1e9", "--json", "r.json")
+    assert ended.code == 1
+    assert "error: the network diverged at step" in ended.err
+    assert "Lower the learning rate (--lr), or clip the gradient" in ended.err
+    result = json.loads(Path("r.json").read_text())
+    assert result["status"] == "diverged"
+    assert result["test_score"] is None
+    assert result["diverged_step"] >= 1
+
+
+def test_interrupted_fit_says_so(schuss: Schuss, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any, **__: Any) -> sc.Run:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sc, "fit", interrupted)
+    ended = schuss("fit", "iris", "--save", "r.schuss")
+    assert ended.code == 130
+    assert "nothing was written" in ended.err
+    assert not Path("r.schuss").exists()
+
+
+def test_predict_writes_csv(schuss: Schuss) -> None:
+    data = table(Path("data.csv"), "height,weight,kind", [(a, b, "cat" if c else "dog") for a, b, c in rows()])
+    new = table(Path("new.csv"), "weight,height", [(b, a) for a, b, _ in rows(5)])
+    schuss("fit", data, "--epochs", 2, "--save", "r.schuss")
+    ended = schuss("predict", "r.schuss", new)
+    lines = list(csv.DictReader(ended.out.splitlines()))
+    assert list(lines[0]) == ["prediction", "p(cat)", "p(dog)"]
+    assert len(lines) == 5
+    for line in lines:
+        assert float(line["p(cat)"]) + float(line["p(dog)"]) == pytest.approx(1, abs=2e-6)
+        assert line["prediction"] == ("cat" if float(line["p(cat)"]) > 0.5 else "dog")
+    assert schuss("predict", "r.schuss", new, "--out", "p.csv").out == "predictions: p.csv\n"
+    assert Path("p.csv").read_text() == ended.out
+    assert json.loads(schuss("predict", "r.schuss", new, "--json", "-").out)["prediction"] == [
+        x["prediction"] for x in lines
+    ]
+
+
+def test_predict_numbers_in_their_own_unit(schuss: Schuss) -> None:
+    data = table(Path("data.csv"), "a,b,price", [(a, b, 1000 + 100 * a) for a, b, _ in rows()])
+    schuss("fit", data, "--target", "price", "--epochs", 20, "--lr", 0.01, "--save", "r.schuss")
+    lines = list(csv.DictReader(schuss("predict", "r.schuss", data).out.splitlines()))
+    assert list(lines[0]) == ["price"]
+    assert all(900 < float(line["price"]) < 1200 for line in lines)
+
+
+# ---------------------------------------------------------------------------------------------- flow and listings
+
+
+def test_flow_prints_and_writes_everything(schuss: Schuss) -> None:
+    ended = schuss(
+        "flow", "iris", "--depth", 20, "--activation", "sigmoid", "--init", "glorot_normal", "--json", "f.json"
+    )
+    assert ended.code == 0
+    assert "The gradient vanishes, losing 0.6" in ended.out
+    assert Path("schuss-out/flow-iris-sigmoid.png").exists()
+    result = json.loads(Path("f.json").read_text())
+    assert {"layers", "decades_per_layer"} <= set(result)
+    keys = {
+        "layer",
+        "units",
+        "activation",
+        "delta",
+        "relative",
+        "weight_gradient",
+        "activation_rms",
+        "saturated",
+        "dead",
+    }
+    assert all(keys <= set(layer) for layer in result["layers"])
+    assert [layer["layer"] for layer in result["layers"]] == list(range(1, 21))
+    assert result["layers"][-1]["relative"] == 1
+    assert result["layers"][0]["relative"] < 1e-9
+    assert 0.5 < result["decades_per_layer"] < 0.75
+
+
+def test_activations_lists_all_and_shows_one(schuss: Schuss) -> None:
+    ended = schuss("activations", "--json", "a.json")
+    assert all(name in ended.out for name in sc.activations.ACTIVATIONS)
+    facts = {each["name"]: each for each in json.loads(Path("a.json").read_text())}
+    assert facts["sigmoid"]["largest_slope"] == 0.25
+    assert facts["relu"]["range"] == [0, None]
+    shown = schuss("activations", "mine = z * sigmoid(1.7 * z)", "--out", ".").out
+    assert "z * sigmoid(1.7 * z)" in shown
+    assert r"z \, \sigma\left(1.7 \, z\right)" in shown
+    assert Path("activation-mine.png").exists()
+
+
+def test_optimizers_lists_all_and_shows_one(schuss: Schuss) -> None:
+    ended = schuss("optimizers")
+    assert all(name in ended.out for name in sc.optimizers.OPTIMIZERS)
+    shown = schuss("optimizers", "momentum(lr=0.1)", "--json", "o.json").out
+    assert "v = momentum * v + g" in shown
+    assert r"v \leftarrow \mu \, v + g" in shown
+    assert json.loads(Path("o.json").read_text())[0]["settings"] == {"lr": 0.1, "momentum": 0.9}
+
+
+def test_version_and_help(schuss: Schuss) -> None:
+    assert schuss("--version").out == f"schuss {sc.__version__}\n"
+    shown = schuss("--help").out
+    assert all(name in shown for name in ("compare", "fit", "predict", "flow", "activations", "optimizers"))
+    assert "completion" not in shown
+    assert "--learning-rates" in schuss("compare", "-h").out
+
+
+# ---------------------------------------------------------------------------------------------- bad input
+
+GOOD, HEADER = rows(), "height,weight,label"
+BAD_TABLES: dict[str, tuple[bytes | list[tuple[Any, ...]], str]] = {
+    "empty": (b"", "is empty"),
+    "binary": (b"a,b\n\x00\x01\xff", "binary data"),
+    "ragged": (b"a,b,label\n1,2,0\n3,4\n", "line 3: expected 3 values"),
+    "one_class": ([(a, b, 1) for a, b, _ in GOOD], "one class only"),
+    "few_rows": ([(a, b, int(i == 0)) for i, (a, b, _) in enumerate(GOOD)], "at least 3 rows"),
+    "all_nan": ([(a, "nan", c) for a, _, c in GOOD], "no values at all"),
+    "infinite": ([(a, "inf" if i == 3 else b, c) for i, (a, b, c) in enumerate(GOOD)], "inf"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_TABLES)
+def test_bad_tables(schuss: Schuss, name: str) -> None:
+    content, message = BAD_TABLES[name]
+    path = Path(f"{name}.csv")
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        table(path, HEADER, content)
+    refused(schuss, ["compare", path], message)
+    assert sorted(Path().iterdir()) == [path]
+
+
+def refused(schuss: Schuss, arguments: list[Any], message: str) -> None:
+    ended = schuss(*arguments)
+    assert ended.code == 2
+    assert ended.err.startswith("error: ")
+    assert ended.err.count("\n") == 1
+    assert message in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("compare missing.csv", "there is no file missing.csv"),
+        ("compare digitz", "did you mean digits?"),
+        ("compare iris --activations relu,gelo", "did you mean gelu"),
+        ("compare iris --activations ,", "at least one activation"),
+        ("compare iris --activations relu,relu", "given twice"),
+        ("compare iris --optimizers adm", "did you mean adam"),
+        ("compare iris --depth 0", "depth must be a whole number of at least 1, but is 0"),
+        ("compare iris --width -3", "width must be"),
+        ("compare iris --seeds 0", "seeds must be"),
+        ("compare iris --learning-rates 0", "learning_rates must be"),
+        ("compare iris --epochs 0", "epochs must be"),
+        ("compare iris --batch-size 0", "batch_size must be"),
+        ("compare iris --threads 0", "threads must be"),
+        ("compare iris --seed -1", "seed must be"),
+        ("compare iris --target species", "brings its own target"),
+        ("compare iris --task ranking", "unknown task"),
+        ("fit iris --activation nope", "unknown activation 'nope'"),
+        ("fit iris --lr 0", "lr must be greater than 0"),
+        ("fit iris --lr -0.1", "lr must be greater than 0"),
+        ("fit iris --lr nan", "lr must be a finite number"),
+        ("fit iris --lr inf", "lr must be a finite number"),
+        ("fit iris --depth 0", "depth must be"),
+        ("fit iris --width 0", "width must be"),
+        ("fit iris --seed 99999999999999999999", "seed must be"),
+        ("fit iris --patience 0", "patience must be"),
+        ("fit iris --clip-norm 0", "clip_norm must be"),
+        ("fit iris --init xavier", "unknown initializer"),
+        ("fit iris --loss hubr", "did you mean huber"),
+        ("fit iris --schedule cosin", "did you mean cosine"),
+        ("fit diabetes --loss softmax_cross_entropy", "is for classes"),
+        ("fit iris --activation m=zz+1", "unknown name 'zz'"),
+        ("fit iris --activation m=z.real", "attribute is not allowed"),
+        ("fit iris --activation m=open(z)", "unknown function 'open'"),
+        ("fit iris --activation m=z**99999", "an exponent must lie within"),
+        (f"fit iris --activation m={'(' * 10_000}z{')' * 10_000}", "at most 10,000 characters"),
+        (f"fit iris --activation m={'(' * 400}z{')' * 400}", "formula"),
+        ("fit iris --resume nothing.schuss", "there is no run file nothing.schuss"),
+        ("predict nothing.schuss new.csv", "there is no run file nothing.schuss"),
+        ("flow iris --depth 0", "depth must be"),
+        ("flow iris --threads 0", "threads must be"),
+        ("activations sigmiod", "did you mean sigmoid"),
+        ("optimizers sdg", "did you mean"),
+    ],
+)
+def test_bad_arguments(schuss: Schuss, arguments: str, message: str) -> None:
+    refused(schuss, arguments.split(" "), message)
+    assert not list(Path().iterdir())
+
+
+def test_bad_targets(schuss: Schuss) -> None:
+    good = table(Path("good.csv"), HEADER, GOOD)
+    text = table(Path("text.csv"), HEADER, [(a, b, "cat" if c else "dog") for a, b, c in GOOD])
+    refused(schuss, ["fit", good, "--target", "lable"], "did you mean 'label'?")
+    refused(schuss, ["fit", text, "--task", "regression"], "must be numbers, but holds text such as")
+    refused(schuss, ["fit", table(Path("notes.txt"), HEADER, GOOD)], "must end in .csv")
+
+
+def test_bad_run_files(schuss: Schuss) -> None:
+    schuss("fit", "iris", "--epochs", 1, "--save", "r.schuss")
+    raw = bytearray(Path("r.schuss").read_bytes())
+    new = table(Path("new.csv"), "a,b", [(1, 2)])
+    refused(schuss, ["predict", "r.schuss", new], "are missing")
+    refused(schuss, ["fit", "wine", "--resume", "r.schuss", "--epochs", 3], "its data is")
+    Path("short.schuss").write_bytes(raw[: len(raw) // 2])
+    refused(schuss, ["predict", "short.schuss", new], "truncated")
+    raw[-40] ^= 1
+    Path("edited.schuss").write_bytes(raw)
+    refused(schuss, ["predict", "edited.schuss", new], "was changed")
+
+
+@pytest.mark.parametrize("option", ["--out", "--json", "--save"])
+def test_unwritable_places_are_refused_before_the_training(
+    schuss: Schuss, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.setattr(sc, "fit", without("fit"))
+    Path("taken").write_text("a file is no folder")
+    refused(schuss, ["fit", "iris", option, "taken/below"], "cannot write")
+    if Path("/proc/self").exists():  # there nobody can write, not even root
+        refused(schuss, ["fit", "iris", option, "/proc/schuss"], "cannot write")
+    if option != "--out":
+        refused(schuss, ["fit", "iris", option, "."], "it is a folder")
+        refused(schuss, ["fit", "iris", option, "nowhere/r"], "there is no folder nowhere")
+
+
+def test_a_wrong_option_is_typers_own_error(schuss: Schuss) -> None:
+    for arguments in (["fit", "iris", "--depth", "deep"], ["fit", "iris", "--colour", "red"], ["fit"], ["fly"]):
+        assert schuss(*arguments).code == 2
+
+
+def test_too_little_memory_is_said_in_a_sentence(schuss: Schuss, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: Any, **__: Any) -> sc.Run:
+        raise MemoryError
+
+    monkeypatch.setattr(sc, "fit", exhausted)
+    refused(schuss, ["fit", "iris"], "not enough memory")
+
+
+# ---------------------------------------------------------------------------------------------- as a process
+
+
+def test_a_reader_that_goes_away_causes_no_traceback(tmp_path: Path) -> None:
+    running = process("activations", folder=tmp_path)
+    assert running.stdout is not None
+    assert running.stderr is not None
+    running.stdout.close()
+    assert running.stderr.read() == ""
+    running.wait(timeout=60)
+    running.stderr.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
+def test_a_full_disk_behind_standard_output_is_an_error(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from schuss.interfaces.cli import main; main()", "optimizers"]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60
+        )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: ")
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_terminal_that_knows_ascii_only(tmp_path: Path) -> None:
+    running = process("flow", "xor", "--out", "p", folder=tmp_path, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 0, err
+    assert "Gradient flow at initialisation" in out
+
+
+def test_starting_imports_nothing_heavy() -> None:
+    heavy = ["polars", "sklearn", "matplotlib", "scipy", "safetensors", "pandas", "rich"]
+    code = f"import sys, schuss.interfaces.cli; print([name for name in {heavy} if name in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert shown.stdout == "[]\n"
+
+
+# ---------------------------------------------------------------------------------------------- small parts
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("relu", ["relu"]), ("relu,tanh", ["relu", "tanh"]), (" relu , ,tanh,", ["relu", "tanh"]), ("", []),
+        ("a = maximum(z, min(z, 1)),b", ["a = maximum(z, min(z, 1))", "b"]), ("f(1,2", ["f(1,2"]),
+        ("x),y", ["x)", "y"]),
+    ],
+)  # fmt: skip
+def test_listed(text: str, parts: list[str]) -> None:
+    assert listed(text) == parts
+
+
+@pytest.mark.parametrize(
+    ("at", "seconds", "epochs", "words"),
+    [
+        (Progress(0, 672, 0.0), 0.0, None, "0 of 672 networks"),
+        (Progress(336, 672, 0.5), 10.0, None, "336 of 672 networks, 33.6 networks/s, 10 s left"),
+        (Progress(1, 672, 0.01), 10.0, None, "1 of 672 networks, 0.1 networks/s, 16:30 min left"),
+        (Progress(1, 10**6, 0.01), 1000.0, None, "1 of 1000000 networks, 0.001 networks/s, 27:30 h left"),
+        (Progress(0, 1, 0.5), 4.0, 20, "epoch 10 of 20, 4 s left"),
+        (Progress(1, 1, 1.0), 4.0, 20, "epoch 20 of 20, 0 s left"),
+    ],
+)
+def test_progress_in_words(at: Progress, seconds: float, epochs: int | None, words: str) -> None:
+    assert progress.describe(at, seconds, epochs) == words
+
+
+def test_progress_in_a_terminal_is_a_live_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    with progress.shown_progress() as show:
+        show(Progress(1, 2, 0.5))
+    assert "1 of 2 networks" in terminal.getvalue()
+
+
+def test_progress_outside_of_a_terminal_is_a_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", math.inf)
+    with progress.shown_progress() as show:
+        show(Progress(1, 2, 0.5))
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    with progress.shown_progress() as show:
+        show(Progress(1, 2, 0.5))
+    assert capsys.readouterr().err.startswith("1 of 2 networks")

@@ -1,0 +1,224 @@
+"""Tables say the right things in few columns; what is checked is the text, as in a terminal without colour."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import schuss as sc
+from schuss import tables
+from schuss.comparison.statistics import Row
+from schuss.engines import QUANTITIES
+from schuss.insight.gradient_flow import FlowHistory, GradientFlow
+from schuss.layers import Layer
+
+
+def measured(relative: list[float], epoch: int = 0, activation: str = "sigmoid", **quantities: float) -> GradientFlow:
+    """A measurement with δ as given in every layer, and the same values of the other quantities."""
+    values = np.full((len(relative), len(QUANTITIES)), 0.25)
+    values[:, QUANTITIES.index("update_ratio")] = math.nan
+    for name, value in quantities.items():
+        values[:, QUANTITIES.index(name)] = value
+    values[:, QUANTITIES.index("delta")] = relative
+    layer = Layer(64, 64, sc.activations.find_activation(activation))
+    return GradientFlow((layer,) * len(relative), values, epoch)
+
+
+def row(optimizer: str, rate: float, seed: int, score: float, status: str = "finished") -> Row:
+    return Row("relu", optimizer, rate, seed, 4, 64, status, 1 - score, score, score, 20, 0.1, None)
+
+
+def study(*rows: Row, task: str = "classification") -> sc.Study:
+    return sc.Study("digits", task, rows, tuple({} for _ in rows), {}, 2.0, len(rows))
+
+
+def lines(table: object, width: int = 80) -> list[str]:
+    return tables.as_text(table, width).splitlines()  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------------------------------------- numbers
+
+
+@pytest.mark.parametrize(
+    ("x", "shown"),
+    [
+        (0.0, "0"), (1.0, "1.0"), (0.974, "0.97"), (0.0999, "0.10"), (0.05, "5e-2"), (3e-10, "3e-10"), (-0.5, "-0.50"),
+        (999.6, "1e3"), (42.0, "42"), (1.5e20, "1.5e20"), (math.nan, "–"), (math.inf, "∞"), (-math.inf, "−∞"),
+    ],
+)  # fmt: skip
+def test_significant(x: float, shown: str) -> None:
+    assert tables.significant(x) == shown
+
+
+@pytest.mark.parametrize("x", 10.0 ** np.arange(-30, 30, 1.7))
+def test_significant_means_the_number(x: float) -> None:
+    assert float(tables.significant(x, 3)) == pytest.approx(x, rel=5e-3)
+
+
+@pytest.mark.parametrize(("x", "shown"), [(1e-3, "1e-3"), (0.0316, "3.2e-2"), (0.1, "0.1"), (1.0, "1"), (10.0, "10")])
+def test_rate(x: float, shown: str) -> None:
+    assert tables.rate(x) == shown
+
+
+@pytest.mark.parametrize(
+    ("mean", "spread", "shown"),
+    [(0.97412, 0.006, "0.974 ± 0.006"), (0.5, math.nan, "0.500"), (math.nan, math.nan, "–"), (-3e7, 2e7, "-3e7 ± 2e7")],
+)
+def test_mean_and_spread(mean: float, spread: float, shown: str) -> None:
+    assert tables.mean_and_spread(mean, spread) == shown
+
+
+@pytest.mark.parametrize(
+    ("first", "word"),
+    [(1e-9, "vanishes"), (1e-2, "shrinks"), (0.3, "steady"), (4.0, "steady"), (50.0, "grows"), (1e6, "explodes"),
+     (0.0, "vanishes"), (math.inf, "explodes"), (math.nan, "unknown")],
+)  # fmt: skip
+def test_tendency(first: float, word: str) -> None:
+    assert tables.tendency(np.array([first, 1.0])) == word
+
+
+def test_reference_is_the_citation_and_not_another_bracket() -> None:
+    assert tables.reference("SGD (Polyak, 1964), in PyTorch's form: v ← μv") == "Polyak, 1964"
+    assert tables.reference("log(1 + e^z), smooth") == ""
+
+
+# ---------------------------------------------------------------------------------------------- gradient flow
+
+
+def test_flow_table_shows_every_layer_and_the_slope() -> None:
+    deltas = [10.0**-k for k in range(29, -1, -1)]
+    text = lines(tables.flow_table(measured(deltas)))
+    assert text[0] == "Gradient flow at initialisation: 30 layers of 64 sigmoid"
+    assert [line.split()[:2] for line in text[3:33]] == [[str(k + 1), tables.significant(deltas[k])] for k in range(30)]
+    assert "◂" * 12 in text[3]
+    assert "◂" not in text[32]
+    assert text[-1] == "The gradient vanishes, losing 1.00 decades a layer."
+    assert max(map(len, text)) <= 80
+
+
+def test_flow_table_of_different_layers_names_them() -> None:
+    flow = sc.flow(sc.Network(sc.Dense(8, "relu"), sc.Dense(4, "leaky_relu(slope=0.1)")), sc.load("iris"))
+    text = lines(tables.flow_table(flow))
+    assert text[0] == "Gradient flow at initialisation"
+    assert text[3].split()[:3] == ["1", "8", "relu"]
+    assert text[4].split()[:3] == ["2", "4", "leaky_relu(slope=0.1)"]
+
+
+def test_flow_table_shows_update_ratios_only_after_training() -> None:
+    assert "update/W" not in "".join(lines(tables.flow_table(measured([1, 1]))))
+    after = lines(tables.flow_table(measured([1, 1], epoch=3, update_ratio=2e-3)))
+    assert after[0].startswith("Gradient flow after epoch 3")
+    assert "update/W" in after[1]
+    assert after[3].endswith("2e-3")
+
+
+def test_flow_table_without_any_gradient() -> None:
+    assert lines(tables.flow_table(measured([0, 0, 0])))[-1] == "The gradient reaches no layer."
+
+
+def test_flow_table_alarms_in_colour_only_where_there_is_colour() -> None:
+    table = tables.flow_table(measured([1e-9, 1.0], dead=1.0))
+    assert "[red]" in "".join(str(cell) for column in table.columns for cell in column.cells)
+    assert "\x1b" not in tables.as_text(table)
+
+
+def test_flow_history_table_has_a_line_a_measurement() -> None:
+    history = FlowHistory((measured([0.1] * 29 + [1.0]), measured([0.5] * 29 + [1.0], epoch=8, update_ratio=1e-3)))
+    text = lines(tables.flow_history_table(history))
+    assert " ".join(text[1].split()) == "epoch δ 1 lost update 1 update 15 update 30 saturated dead"
+    assert text[3].split()[:2] == ["0", "0.10"]
+    assert text[4].split()[0] == "8"
+    assert text[4].split()[3:6] == ["1e-3"] * 3
+    assert max(map(len, text)) <= 80
+
+
+def test_flows_table_has_a_line_an_activation_and_few_columns() -> None:
+    flows = {"sigmoid": measured(list(10.0 ** np.arange(-29, 1))), "mine = [z]": measured([1.0] * 30)}
+    text = lines(tables.flows_table(flows))
+    assert text[1].split()[1:9] == ["δ", "1", "δ", "8", "δ", "15", "δ", "23"]
+    assert text[3].split()[0] == "sigmoid"
+    assert "vanishes" in text[3]
+    assert "mine = [z]" in text[4]
+    assert max(map(len, text)) <= 80
+
+
+# ---------------------------------------------------------------------------------------------- comparisons
+
+
+def test_ranking_table() -> None:
+    found = study(
+        row("sgd", 0.01, 0, 0.90), row("sgd", 0.01, 1, 0.92), row("sgd", 1.0, 0, math.nan, "diverged"),
+        row("adam", 0.001, 0, 0.95), row("adam", 0.001, 1, 0.97),
+    )  # fmt: skip
+    text = lines(tables.ranking_table(found))
+    assert text[0] == "Ranking on digits"
+    assert text[3].split() == ["1", "relu", "adam", "1e-3", "0.960", "±", "0.014", "0.960", "0"]
+    assert text[4].split() == ["2", "relu", "sgd", "1e-2", "0.910", "±", "0.014", "0.910", "1", "of", "3"]
+    assert text[5].startswith("accuracy: mean ± standard deviation over seeds")
+
+
+def test_ranking_table_of_a_regression_names_its_score() -> None:
+    text = lines(tables.ranking_table(study(row("sgd", 0.01, 0, -1e9), task="regression")))
+    assert "test R²" in text[1]
+    assert "-1e9" in text[3]
+
+
+def test_study_summary() -> None:
+    found = study(row("gd", 1.0, 0, 0.5), row("sgd", 0.01, 0, 0.9), row("sgd", 1.0, 0, math.nan, "diverged"))
+    assert found.summary() == (
+        "Best: relu with sgd at learning rate 1e-2, test accuracy 0.900. "
+        "After equally many passes over the data gd reaches 0.500, sgd reaches 0.900. "
+        "1 of 3 networks diverged."
+    )
+    both = [row("gd", 1.0, 0, 0.4), row("sgd", 1.0, 0, 0.9)]
+    other = [each._replace(activation="tanh", test_score=each.test_score + 0.05) for each in both]
+    assert "gd reaches 0.400 to 0.450 by activation, sgd reaches 0.900 to 0.950 by" in study(*both, *other).summary()
+    assert "None of 1 networks diverged" in study(row("adam", 0.01, 0, 0.9)).summary()
+    assert (
+        study(row("sgd", 1.0, 0, math.nan, "diverged")).summary() == "No network of this comparison reached a result."
+    )
+
+
+# ---------------------------------------------------------------------------------------------- trainings and listings
+
+
+def test_history_table_shows_first_and_last_epoch_of_many() -> None:
+    n = 5000
+    history = {name: np.linspace(1, 0.5, n) for name in ("train_loss", "valid_loss", "score", "seconds")}
+    text = lines(tables.history_table({**history, "epoch": np.arange(1.0, n + 1)}, "accuracy"))
+    epochs = [int(line.split()[0]) for line in text[3:]]
+    assert epochs[0] == 1
+    assert epochs[-1] == n
+    assert len(epochs) <= 12
+
+
+def test_truth_table() -> None:
+    text = lines(tables.truth_table(["a", "b"], np.array([[0, 0], [0, 1]]), [0, 1], [0, 0]))
+    assert text[1].split() == ["a", "b", "expected", "predicted"]
+    assert [line.split() for line in text[3:]] == [["0", "0", "0", "0"], ["0", "1", "1", "0"]]
+
+
+def test_scores_table() -> None:
+    text = lines(tables.scores_table([("train", 0.1234, 0.99), ("test", math.nan, math.nan)], "R²"))
+    assert text[1].split() == ["part", "loss", "R²"]
+    assert [line.split() for line in text[3:]] == [["train", "0.1234", "0.990"], ["test", "–", "–"]]
+
+
+def test_activations_table_has_a_line_or_more_for_each() -> None:
+    text = lines(tables.activations_table(sc.activations.ACTIVATIONS.values()))
+    names = {line.split()[0] for line in text if not line.startswith(" ")}
+    assert set(sc.activations.ACTIVATIONS) <= names
+    assert any(line.split()[:2] == ["sigmoid", "sigmoid(z)"] and "0.25" in line for line in text)
+    assert max(map(len, text)) <= 80
+
+
+def test_optimizers_table() -> None:
+    text = lines(tables.optimizers_table(sc.optimizers.OPTIMIZERS.values()))
+    assert set(sc.optimizers.OPTIMIZERS) <= {line.split()[0] for line in text if not line.startswith(" ")}
+    assert next(line for line in text if line.startswith("adam ")).split()[1:5] == ["1e-3", "1e-4", "…", "0.1"]
+
+
+def test_facts_table_keeps_brackets() -> None:
+    assert lines(tables.facts_table("x", [("range", "[0, 1]")]))[-1].split() == ["range", "[0,", "1]"]
