@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from importlib.metadata import version
@@ -17,6 +18,7 @@ def description() -> dict[str, str]:
     return {
         "processor": _processor(),
         "cores": str(thread_counts()[-1]),
+        "load before": _load(),
         "instruction set": instruction_set(),
         "system": platform.platform(),
         "compiler": _compiler(),
@@ -30,6 +32,11 @@ def _processor() -> str:
     lines = listed.read_text().splitlines() if listed.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
+
+
+def _load() -> str:
+    """Processes that wanted a core in the last minute: with more than a few tenths the figures are too slow."""
+    return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
 
 
 def _compiler() -> str:

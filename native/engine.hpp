@@ -121,8 +121,8 @@ struct Plan {
 
 // Order of `schuss.engines.QUANTITIES`.
 // clang-format off
-enum Quantity { kDelta, kWeightGradient, kZMean, kZRms, kActivationMean, kActivationRms, kSaturated, kDead, kUpdateRatio,
-                kQuantities };
+enum Quantity { kDelta, kWeightGradient, kZMean, kZRms, kActivationMean, kActivationRms, kSaturated, kDead,
+                kUpdateRatio, kQuantities };
 // clang-format on
 
 struct Outcome {

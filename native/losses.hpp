@@ -17,7 +17,7 @@ class Loss {
 
   bool needs_targets() const { return machine_ != nullptr; }
 
-  // The sum of the losses of the rows now in the stack. Leaves d(mean loss)/dz in the delta of the last layer, where the
+  // The sum of the losses of the rows in the stack. Leaves d(mean loss)/dz in the delta of the last layer, where the
   // mean is over the `rows` rows of the whole batch, of which the stack may hold only a chunk.
   double operator()(int rows) {
     double sum = 0;

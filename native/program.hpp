@@ -17,7 +17,7 @@ struct Operand {
   long step;  // V or 0
 };
 
-// One instruction over a tile, two vectors at a time. Both are computed before either is stored: `out` may be an operand.
+// One instruction over a tile, two vectors at a time, both computed before either is stored: `out` may be an operand.
 template <class F, class... Operands>
 __attribute__((noinline)) void loop(F f, float *out, long count, Operands... operands) {
   for (long i = 0; i < count; i += P, ((operands.at += 2 * operands.step), ...)) {
@@ -97,7 +97,7 @@ class Machine {
   std::vector<Operand> registers_;
 };
 
-// An activation that only moves its input to the value and the constant 1 to the slope needs no pass over memory at all.
+// An activation that only moves its input to the value and 1 to the slope: it needs no pass over memory at all.
 inline bool is_identity(const Program &p) {
   const int arrays = p.inputs + p.outputs + p.temporaries;
   std::vector<int> origin(arrays + p.broadcast.size());

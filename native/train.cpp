@@ -17,7 +17,7 @@ std::uint64_t mix(std::uint64_t x) {  // the finalizer of SplitMix64
   return x ^ x >> 31;
 }
 
-// The order of the rows in one epoch: a Fisher-Yates shuffle with counter-based random numbers, the same in all engines.
+// The order of the rows in one epoch: Fisher and Yates with counter-based random numbers, the same in all engines.
 void shuffle(std::vector<int> &order, std::uint64_t seed, std::uint64_t epoch) {
   constexpr std::uint64_t golden = 0x9E3779B97F4A7C15u;
   const std::uint64_t key = mix(mix(seed + golden) + epoch);

@@ -90,10 +90,10 @@ def test_a_rate_at_which_a_network_diverges_is_not_chosen() -> None:
 
 
 def test_where_every_rate_diverges_the_result_is_no_number_and_comes_last() -> None:
-    rows = [diverged(0.1, 0), row(0.1, 1), diverged(1.0, 0), diverged(1.0, 1), row(0.1, optimizer="sgd", test=0.1)]
+    rows = [diverged(0.1, 0), diverged(0.1, 1), row(1.0, 0), diverged(1.0, 1), row(0.1, optimizer="sgd", test=0.1)]
     first, last = ranking(rows)
     assert (first.optimizer, first.diverged) == ("sgd", 0)
-    assert (last.optimizer, last.learning_rate, last.diverged) == ("adam", 0.1, 3)  # the rate that diverges least
+    assert (last.optimizer, last.learning_rate, last.diverged) == ("adam", 1.0, 3)  # the rate that diverges least
     assert math.isnan(last.test_score)
 
 

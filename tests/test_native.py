@@ -245,6 +245,14 @@ def test_patience(patience: int) -> None:
     np.testing.assert_allclose(got.losses[::2], expected.losses[::2], rtol=1e-5)
 
 
+def test_a_loss_that_stays_the_same_is_not_lower() -> None:
+    data = data_for("squared_error", 5, 2)
+    layers = stack([5, 9, 2], "tanh")
+    plan = plan_for(layers, "squared_error", data=data, epochs=9, patience=2, learning_rates=np.zeros(27))
+    got = train(NativeEngine(1), plan, data)
+    assert (got.status, got.state.epoch, got.state.best_epoch) == ("stopped", 3, 1)
+
+
 # ---------------------------------------------------------------------------------------------- a user's own
 
 
@@ -444,11 +452,17 @@ def test_weights_that_are_no_numbers_diverge_at_once() -> None:
     assert (got.status, got.diverged_step, got.diverged_layer, got.state.step) == ("diverged", 1, 2, 0)
 
 
-def test_infinite_weights_behind_a_bounded_activation_diverge_too() -> None:
+def test_infinite_parameters_behind_a_bounded_activation_diverge_too() -> None:
+    """tanh hides an infinite bias from the loss; the end of the epoch finds it."""
     data = data_for("squared_error", 3, 1)
-    plan = plan_for(stack([3, 4, 1], "tanh", "tanh"), "squared_error", data=data, batch_size=90, epochs=5)
-    got = train(NativeEngine(1), replace(plan, learning_rates=np.full(5, np.inf)), data)
-    assert (got.status, got.diverged_step) == ("diverged", 1)
+    layers = stack([3, 4, 1], "tanh")
+    parameters = initial(layers)
+    parameters[14] = math.inf  # the third bias of the first layer
+    plan = plan_for(layers, "squared_error", data=data, epochs=5, parameters=parameters)
+    got, expected = (train(engine, plan, data) for engine in (NativeEngine(1), ReferenceEngine()))
+    for outcome in (got, expected):
+        assert (outcome.status, outcome.diverged_step, outcome.diverged_layer) == ("diverged", 3, 1)
+    np.testing.assert_allclose(got.losses, expected.losses, rtol=1e-4)
 
 
 # ---------------------------------------------------------------------------------------------- many, and stopping

@@ -269,6 +269,13 @@ def test_patience_stops_and_keeps_the_best(patience: int) -> None:
     assert not np.array_equal(outcome.state.parameters, outcome.state.best)
 
 
+def test_a_loss_that_stays_the_same_is_not_lower() -> None:
+    data = data_for("squared_error", 3, 1)
+    plan = plan_for(LAYERS, "squared_error", data=data, epochs=9, patience=2, learning_rates=np.zeros(27))
+    outcome = train(ReferenceEngine(), plan, data)
+    assert (outcome.status, outcome.state.epoch, outcome.state.best_epoch) == ("stopped", 3, 1)
+
+
 def test_patience_that_is_not_tried_finishes() -> None:
     data = data_for("squared_error", 3, 1)
     plan = plan_for(LAYERS, "squared_error", "gd(lr=0.01)", data=data, epochs=5, batch_size=90, patience=2)
@@ -320,14 +327,15 @@ def test_a_divergence_of_the_loss_alone_is_the_output_layers() -> None:
     assert (outcome.status, outcome.diverged_step, outcome.diverged_layer) == ("diverged", 1, 2)
 
 
-def test_parameters_that_overflow_behind_a_bounded_activation_diverge_too() -> None:
-    """tanh hides infinite weights from the loss; the epoch's end finds them."""
+def test_infinite_parameters_behind_a_bounded_activation_diverge_too() -> None:
+    """tanh hides an infinite bias from the loss; the end of the epoch finds it."""
     data = data_for("squared_error", 3, 1)
-    layers = stack([3, 4, 1], "tanh", output="tanh")
-    plan = plan_for(layers, "squared_error", "gd(lr=1e300)", data=data, batch_size=90, epochs=5)
-    scaled = replace(plan, learning_rates=np.full(5, np.inf))
-    outcome = train(ReferenceEngine(), scaled, data)
-    assert (outcome.status, outcome.diverged_step) == ("diverged", 1)
+    plan = plan_for(LAYERS, "squared_error", data=data, epochs=5)
+    parameters = plan.start.parameters.copy()
+    weights(LAYERS, parameters)[0][1][2] = math.inf
+    outcome = train(ReferenceEngine(), replace(plan, start=replace(plan.start, parameters=parameters)), data)
+    assert (outcome.status, outcome.diverged_step, outcome.diverged_layer) == ("diverged", 3, 1)
+    assert math.isfinite(outcome.losses[0])
 
 
 def test_a_divergence_disturbs_no_other() -> None:

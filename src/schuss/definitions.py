@@ -118,7 +118,8 @@ def _call(kind: str, wanted: str) -> tuple[str, dict[str, float]]:
     except (SyntaxError, ValueError, TypeError, OverflowError, RecursionError, MemoryError):
         pass
     raise InvalidInput(
-        f"cannot read the {kind} {wanted[:60]!r}; write a name, or a name with numbers such as name(slope=0.1)."
+        f"cannot read the {kind} {wanted[:60]!r}; write a name, a name with numbers such as leaky_relu(slope=0.1)"
+        + (", or a formula with a name such as 'mine = z * sigmoid(z)'." if kind == "activation" else ".")
     )
 
 

@@ -185,16 +185,18 @@ def learn_encoding(inputs: pl.DataFrame, target: Target, *, standardize: bool) -
     """Learn the encoding of the training rows `inputs`; also notes about columns that bring nothing."""
     import polars as pl
 
-    columns, notes = [], []
+    columns: list[Column] = []
+    noted: dict[str, list[str]] = {}  # what is to be said → the columns it is said of
     for series in inputs:
         column, note = _learn_text(series) if series.dtype == pl.String else _learn_numbers(series, standardize)
         if column is not None:
             columns.append(column)
         if note:
-            notes.append(f"column '{series.name}' {note}")
+            noted.setdefault(note, []).append(series.name)
+    notes = tuple(f"column {quoted(names)} {note}" for note, names in noted.items())
     if not any(column.features for column in columns):
         raise DataError(f"no input column is left: {'; '.join(notes)}.")
-    return Encoding(tuple(columns), target, standardize), tuple(notes)
+    return Encoding(tuple(columns), target, standardize), notes
 
 
 def numbers(series: pl.Series) -> NDArray[np.float64]:
@@ -234,7 +236,7 @@ def _learn_numbers(series: pl.Series, standardize: bool) -> tuple[Column, str]:
     if not standardize:
         return Column(series.name, "numeric", fill=fill, has_missing_flag=flag), ""
     mean, std = moments(np.where(np.isnan(values), fill, values) if flag else values)
-    note = "" if std > 0 else "has the same value in every row of the training part; its input is always 0"
+    note = "" if std > 0 else "has the same value in every row of the training part: its input is always 0"
     return Column(series.name, "numeric", mean, std, fill, flag), note
 
 
