@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
+#include <tuple>
 
 namespace schuss {
 
@@ -141,6 +142,14 @@ void Plan::check_stack() const {
   for (const ProgramPtr &program : activations) check_program(program, "activations", 1, 2, 0);
   require(static_cast<long>(start.parameters.size()) == parameter_count(sizes),
           "parameters: the count does not fit sizes");
+}
+
+bool Plan::same_kind(const Plan &other) const {
+  const auto key = [](const Plan &p) {
+    return std::tie(p.sizes, p.activations, p.largest_slopes, p.loss, p.optimizer, p.learning_rate_index, p.uses_time,
+                    p.batch_size);
+  };
+  return key(*this) == key(other);
 }
 
 void Plan::check(const Data &data) const {

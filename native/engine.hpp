@@ -1,6 +1,7 @@
 // What the parts of the engine say to each other: programs, data, plans and outcomes. Plain data, nothing that depends
 // on the instruction set: the kernels are compiled once per instruction set and meet the rest through `Engine`.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
@@ -96,6 +97,8 @@ struct State {
 };
 
 struct Plan {
+  static constexpr int kTiny = 16;
+
   std::vector<int> sizes;               // n0, n1, ..., nL
   std::vector<ProgramPtr> activations;  // one a layer
   std::vector<double> largest_slopes;
@@ -115,6 +118,9 @@ struct Plan {
 
   long steps_per_epoch(long rows) const { return (rows + batch_size - 1) / batch_size; }
   int moments() const { return optimizer->inputs - 2; }
+  // So narrow that the network is always trained in a lane beside others, by whatever company.
+  bool tiny() const { return *std::max_element(sizes.begin(), sizes.end()) <= kTiny; }
+  bool same_kind(const Plan &other) const;  // whether the two can be trained in lanes of the same vectors
   void check_stack() const;            // sizes, activations and parameters; throws std::invalid_argument
   void check(const Data &data) const;  // everything
 };
@@ -148,10 +154,28 @@ struct Control {
   void count_step() { steps.store(steps.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
 };
 
+// A network that waits for its training.
+struct Job {
+  long key, generation;
+  std::shared_ptr<const Plan> plan;
+};
+
+// The tiny networks of one kind that a thread trains together: they join when there is room and leave one by one.
+class Group {
+ public:
+  virtual std::vector<Job> join(int room) = 0;
+  virtual Control control(const Job &job) = 0;
+  virtual void leave(const Job &job, Outcome outcome) = 0;
+
+ protected:
+  ~Group() = default;
+};
+
 // One build of the kernels.
 struct Engine {
   const char *name;
   Outcome (*train)(const Plan &plan, const Data &data, Control &control);
+  void (*train_together)(const Plan &kind, const Data &data, Group &group);
   void (*evaluate)(const Program &program, const std::vector<double> &scalars, float *const *arrays, long count);
   void (*predict)(const Plan &plan, const Part &part, float *predictions);
   int padding;  // `count` of evaluate is a multiple of this

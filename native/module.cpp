@@ -255,7 +255,9 @@ class Trainer {
   void submit(long key, const nb::dict &entries) {
     Plan plan = make_plan(entries);
     plan.check(pool_->data());
-    pool_->submit(key, std::move(plan));
+    std::vector<std::pair<long, Plan>> plans;
+    plans.emplace_back(key, std::move(plan));
+    pool_->submit(std::move(plans));
   }
   nb::list poll(double timeout) {
     std::vector<Pool::Result> finished;

@@ -76,6 +76,9 @@ class Machine {
       store(broadcast_.data() + i * V, broadcast(static_cast<float>(scalars_[program_.broadcast[i]])));
   }
 
+  // The scalars of the array code, a vector each, for those who want other values in other lanes.
+  float *broadcast_scalars() { return broadcast_.data(); }
+
   // Inputs, then outputs; count is a multiple of P.
   void run(float *const *arrays, long count) {
     const int n_arrays = program_.inputs + program_.outputs, unused = static_cast<int>(registers_.size()) - 1;
