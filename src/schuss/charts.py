@@ -9,6 +9,7 @@ the highest.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -331,6 +332,8 @@ def _figure(
     """A figure of panels [rows, columns] that share their axes where there are more than one of a kind (`count`)."""
     from matplotlib.figure import Figure
 
+    # It warns of every font that a stale cache names and the machine lacks, though it has its own to fall back on.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     size = (panel[0] * columns + 0.4, panel[1] * rows + 0.7)
     figure = Figure(figsize=size, layout="constrained", dpi=150)
     shared = count is not None
