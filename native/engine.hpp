@@ -138,6 +138,7 @@ struct Outcome {
   std::vector<double> flow;     // [measurements][layers][quantities]
   std::vector<long> watched;
   double losses[3], scores[3];  // train, valid, test
+  int layers = 0;               // in each measurement, also when there is none
   long diverged_step = -1;
   int diverged_layer = -1;
   double seconds = 0;

@@ -213,7 +213,7 @@ nb::dict to_python(Outcome outcome) {
   const std::size_t parameters = state.parameters.size(),
                     n_moments = parameters ? state.moments.size() / parameters : 0;
   const std::size_t epochs = outcome.history.size() / 6, measured = outcome.watched.size();
-  const std::size_t layers = measured ? outcome.flow.size() / measured / kQuantities : 0;
+  const std::size_t layers = outcome.layers;
   result["parameters"] = to_numpy(std::move(state.parameters));
   result["moments"] = to_numpy(std::move(state.moments), {n_moments, parameters});
   result["step"] = state.step;

@@ -132,6 +132,7 @@ class Training {
     if (!state_.best.empty()) restore(state_.best, stack_.parameters());
     const Part *parts[] = {&data_.train, &data_.valid, &data_.test};
     for (int i = 0; i < 3; i++) std::tie(outcome_.losses[i], outcome_.scores[i]) = evaluate(*parts[i]);
+    outcome_.layers = stack_.depth();
     outcome_.state = std::move(state_);
     outcome_.seconds = seconds();
     return std::move(outcome_);

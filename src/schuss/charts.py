@@ -9,6 +9,7 @@ the highest.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito (2008), without the yellow that is too light for lines, and two of Paul Tol's.
+# Okabe and Ito (2008), without the yellow that is too light for lines, and one of Paul Tol's.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#882255")
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)))
 GRAY = "#666666"
@@ -87,9 +88,8 @@ def flow_history_chart(history: HistoryShown) -> Figure:
     quantities = ("delta", "update_ratio", "saturated")
     labels = ("δ, the RMS of ∂loss/∂z", "RMS of the last update / RMS of W", "saturated units (%)")
     n = len(history.measurements[0].layers)
-    at = np.arange(
-        len(history.epochs)
-    )  # measured after epochs 1, 2, 4, …: evenly spaced places are a log axis with a 0
+    # Measured after epochs 1, 2, 4, …: evenly spaced places are a log axis with a 0.
+    at = np.arange(len(history.epochs))
     for panel, quantity, label in zip(panels, quantities, labels, strict=True):
         values = history[quantity]
         is_share = quantity == "saturated"
@@ -218,9 +218,8 @@ def learning_rate_chart(study: StudyShown) -> Figure:
             scores[: len(rows), column] = [row.valid_score for row in rows]
         _band(panels[name], rates, scores, looks[line], marker=rates.tolist().index(chosen[name, line]))
         diverged = [rate for rate, rows in by_rate.items() if any(row.status == "diverged" for row in rows)]
-        height = low + (0.02 + 0.035 * grid.lines.index(line) % 0.4) * (
-            high - low
-        )  # crosses of two lines do not coincide
+        # Crosses of two lines do not coincide.
+        height = low + (0.02 + 0.035 * grid.lines.index(line) % 0.4) * (high - low)
         panels[name].plot(diverged, [height] * len(diverged), "x", markersize=4, color=looks[line]["color"])
     for panel in panels.values():
         panel.set(xscale="log", ylim=(low, high))
@@ -331,6 +330,8 @@ def _figure(
     """A figure of panels [rows, columns] that share their axes where there are more than one of a kind (`count`)."""
     from matplotlib.figure import Figure
 
+    # It warns of every font that a stale cache names and the machine lacks, though it has its own to fall back on.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     size = (panel[0] * columns + 0.4, panel[1] * rows + 0.7)
     figure = Figure(figsize=size, layout="constrained", dpi=150)
     shared = count is not None

@@ -65,6 +65,13 @@ def finite_number(what: str, value: object) -> float:
     return number
 
 
+def seed_number(value: object) -> int:
+    """Return `value` if it is a seed: a whole number from 0 to 2^63 − 1, the range of the engine's counter."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or not 0 <= value.__index__() < 2**63:
+        raise InvalidInput(f"a seed must be a whole number from 0 to 2^63 − 1, but is {value!r}.")
+    return int(value.__index__())
+
+
 def positive_number(what: str, value: object) -> float:
     """Return `value` as a float if it is finite and greater than 0.
 

@@ -16,7 +16,7 @@ from numpy.random import Generator, Philox
 from numpy.typing import NDArray
 
 from schuss.activations import Activation, find_activation, identity
-from schuss.errors import InvalidInput
+from schuss.errors import InvalidInput, seed_number
 from schuss.initializers import Initializer, auto, find_initializer, zeros
 from schuss.layers import Dense, Layer
 
@@ -57,7 +57,10 @@ class Network:
         """Initial parameters, one float32 vector: W [n_in, n_out] by rows, then b [n_out], layer by layer.
 
         Layer l draws from its own stream (seed, l): a layer's numbers do not depend on the layers before it.
+
+        InvalidInput if the seed is not a whole number from 0 to 2^63 − 1.
         """
+        seed = seed_number(seed)
         return np.concatenate([part.ravel() for part in self._parts(n_inputs, n_outputs, seed)])
 
     def _parts(self, n_inputs: int, n_outputs: int, seed: int) -> Iterator[NDArray[np.float32]]:

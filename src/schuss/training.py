@@ -20,15 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schuss import runfile
-from schuss.data import Dataset, Encoding, Part
-from schuss.engines import HISTORY, Engine, EngineData, EnginePart, Outcome, Plan, State
-from schuss.engines.encoded import default_loss, engine_data, n_outputs
+from schuss.data import Dataset, Encoding, Part, load
+from schuss.engines import HISTORY, Engine, EngineData, EnginePart, Outcome, Plan, State, Status
+from schuss.engines.encoded import default_loss, engine_data, n_outputs, target_columns
 from schuss.engines.native import NativeEngine
-from schuss.engines.reference import ReferenceEngine, score
-from schuss.errors import DataError, InvalidInput, positive_integer
+from schuss.engines.reference import ReferenceEngine, score, weights
+from schuss.errors import DataError, InvalidInput, seed_number
 from schuss.insight.gradient_flow import FlowHistory, hidden_flow
 from schuss.layers import Layer
-from schuss.losses import Loss
+from schuss.losses import Loss, binary_cross_entropy, softmax_cross_entropy
 from schuss.network import Network, mlp
 from schuss.recipe import Recipe
 from schuss.schedules import Schedule
@@ -43,6 +43,9 @@ class Job:
     network: Network
     recipe: Recipe
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seed", seed_number(self.seed))
 
 
 class Progress(NamedTuple):
@@ -70,7 +73,7 @@ class Run:
     outcome: Outcome
 
     @property
-    def status(self) -> str:
+    def status(self) -> Status:
         """finished, stopped (by patience), diverged or cancelled."""
         return self.outcome.status
 
@@ -93,12 +96,7 @@ class Run:
 
     def weights(self) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         """W [n_in, n_out] and b [n_out] of every layer."""
-        parts, at = [], 0
-        for n_in, n_out, _ in self.layers:
-            end = at + n_in * n_out
-            parts.append((self.parameters[at:end].reshape(n_in, n_out), self.parameters[end : end + n_out]))
-            at = end + n_out
-        return parts
+        return weights(self.layers, self.parameters)
 
     def outputs(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
         """What the last layer says about encoded rows X [rows, n_inputs]: logits or numbers, [rows, n_out]."""
@@ -108,9 +106,14 @@ class Run:
         """Labels, or numbers in the target's unit, for raw rows: a data frame, an array, a path to a table."""
         return self.encoding.decode(self._decided(self.outputs(self.encoding.transform(rows))))
 
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether the loss was a cross-entropy, whose outputs are logits of probabilities."""
+        return self.loss in (binary_cross_entropy, softmax_cross_entropy)
+
     def predict_proba(self, rows: Any) -> NDArray[np.float64]:
-        """The probability of every class for raw rows, [rows, classes]; only after a training with a cross-entropy."""
-        if self.loss.name not in ("softmax_cross_entropy", "binary_cross_entropy"):
+        """The probability of every class for raw rows, [rows, classes]; InvalidInput unless `gives_probabilities`."""
+        if not self.gives_probabilities:
             raise InvalidInput(
                 f"probabilities come from a cross-entropy loss, but this run was trained with {self.loss}."
             )
@@ -162,7 +165,7 @@ def load_run(path: str | os.PathLike[str]) -> Run:
 
 def fit(
     network: Network | None,
-    data: Dataset,
+    data: object,
     recipe: Recipe | None = None,
     *,
     seed: int | None = None,
@@ -176,6 +179,7 @@ def fit(
     Parameters
     ----------
     network : None is `mlp()`.
+    data : a Dataset, or anything `load` takes.
     recipe : None is `Recipe()`, or that of the run to resume.
     seed : of the initial weights and of the order of the data; 0 if not given.
     resume : a run to train on from, up to the recipe's epochs, bit-identically to never having stopped. Network, seed,
@@ -187,32 +191,33 @@ def fit(
     InvalidInput
         If the loss does not fit the task, or the run to resume was another training.
     """
+    dataset = load(data)
     if resume is not None:
         recipe = recipe or resume.recipe
         seed = resume.seed if seed is None else seed
         network = network or resume.network
     job = Job(network or mlp(), recipe or Recipe(), seed or 0)
     if resume is not None:
-        _check_resumable(job, data, resume)
+        _check_resumable(job, dataset, resume)
     state = None if resume is None else _resumed(resume.outcome.state, job.recipe)
-    ((_, run),) = train_jobs([job], data, engine=engine, threads=threads, progress=progress, start=state)
+    ((_, run),) = train_jobs([job], dataset, engine=engine, threads=threads, progress=progress, start=state)
     return run if resume is None else _joined(resume, run)
 
 
 def fit_many(
     jobs: Sequence[Job],
-    data: Dataset,
+    data: object,
     *,
     engine: EngineName | Engine = "native",
     threads: int | None = None,
     progress: ProgressCallback | None = None,
 ) -> list[Run]:
-    """Train many networks, spread over threads; the runs come back in the order of the jobs.
+    """Train many networks on one data set (or anything `load` takes); the runs come back in the order of the jobs.
 
     A run is bit-identical to the one that `fit` returns for its job. A network that diverges is a run with the status
     "diverged" and disturbs no other.
     """
-    runs = dict(train_jobs(jobs, data, engine=engine, threads=threads, progress=progress))
+    runs = dict(train_jobs(jobs, load(data), engine=engine, threads=threads, progress=progress))
     return [runs[number] for number in range(len(jobs))]
 
 
@@ -238,7 +243,7 @@ def train_jobs(
 
 def _engine(engine: EngineName | Engine, threads: int | None) -> Engine:
     if engine == "native":
-        return NativeEngine(threads=os.cpu_count() or 1 if threads is None else positive_integer("threads", threads))
+        return NativeEngine(threads)
     if engine == "reference":
         return ReferenceEngine()
     if isinstance(engine, str):
@@ -255,11 +260,11 @@ class _Plans:
 
     def groups(self) -> Iterator[tuple[EngineData, list[int]]]:
         """The jobs whose losses compare with the same targets, together."""
-        encodings = {loss: engine_data(self.data, loss) for loss in dict.fromkeys(self.losses)}
-        found: dict[int, tuple[EngineData, list[int]]] = {}
+        numbers: dict[int, list[int]] = {}
         for number, loss in enumerate(self.losses):
-            found.setdefault(id(encodings[loss]), (encodings[loss], []))[1].append(number)
-        yield from found.values()
+            numbers.setdefault(target_columns(self.data, loss), []).append(number)
+        for columns, group in numbers.items():
+            yield engine_data(self.data, columns), group
 
     def total_steps(self) -> int:
         done = 0 if self.start is None else self.start.step
@@ -337,8 +342,6 @@ def _doubling(epochs: int) -> tuple[int, ...]:
 
 
 def _fresh(job: Job, layers: tuple[Layer, ...]) -> State:
-    if isinstance(job.seed, bool) or not (hasattr(job.seed, "__index__") and 0 <= job.seed < 2**63):
-        raise InvalidInput(f"a seed is a whole number from 0 to 2^63 − 1, but is {job.seed!r}.")
     parameters = job.network.initial(layers[0].n_in, layers[-1].n_out, job.seed)
     return State(parameters, np.zeros((len(job.recipe.optimizer.state), len(parameters)), np.float32))
 

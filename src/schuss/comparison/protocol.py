@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from schuss.activations import Activation, find_activation
 from schuss.comparison.statistics import Row
 from schuss.comparison.study import Study
-from schuss.data import Dataset, load
+from schuss.data import load
 from schuss.engines import Engine
 from schuss.errors import InvalidInput, positive_integer, positive_number
 from schuss.initializers import Initializer, auto
@@ -53,7 +52,7 @@ class _Entry:
 
 
 def compare(  # noqa: PLR0913 (the axes and the budget of a comparison)
-    data: Dataset | Any,
+    data: object,
     *,
     activations: Sequence[str | Activation] = ACTIVATIONS,
     optimizers: Sequence[str | Optimizer] = OPTIMIZERS,
@@ -88,7 +87,7 @@ def compare(  # noqa: PLR0913 (the axes and the budget of a comparison)
     >>> len(study.rows), {row.status for row in study.rows}
     (4, {'finished'})
     """
-    dataset = data if isinstance(data, Dataset) else load(data)
+    dataset = load(data)
     chosen = [find_activation(a) for a in activations]
     rules = [find_optimizer(o) for o in optimizers]
     _check_distinct("activation", [str(a) for a in chosen])
@@ -108,9 +107,8 @@ def compare(  # noqa: PLR0913 (the axes and the budget of a comparison)
     flows = {str(network.hidden[0].activation): flow(network, dataset, seed=seed) for network in networks}
 
     began = time.perf_counter()
-    finished: dict[
-        int, tuple[Row, Mapping[str, NDArray[np.float64]]]
-    ] = {}  # not the runs, whose weights would fill the memory
+    # Not the runs, whose weights would fill the memory.
+    finished: dict[int, tuple[Row, Mapping[str, NDArray[np.float64]]]] = {}
 
     def study() -> Study:
         in_order = [finished[number] for number in sorted(finished)]
@@ -143,8 +141,11 @@ def _check_distinct(kind: str, names: Sequence[str]) -> None:
 
 def _rates(optimizer: Optimizer, wanted: int | Sequence[float]) -> NDArray[np.float64]:
     """The learning rates to try: as given, or `wanted` of them over the optimizer's range (one: its middle)."""
-    if not isinstance(wanted, int):
-        return np.array([positive_number("a learning rate", rate) for rate in wanted])
+    if isinstance(wanted, Iterable):
+        rates = np.array([positive_number("a learning rate", rate) for rate in wanted])
+        if not len(rates):
+            raise InvalidInput("give at least one learning rate to compare.")
+        return rates
     low, high = np.log10(optimizer.search)
     n = positive_integer("learning_rates", wanted)
     return np.logspace(low, high, n) if n > 1 else np.array([10 ** ((low + high) / 2)])

@@ -30,7 +30,7 @@ from schuss.data.targets import (
     take_target,
     target_frame,
 )
-from schuss.errors import DataError, InvalidInput, UnknownName, finite_number, unknown_name
+from schuss.errors import DataError, InvalidInput, UnknownName, finite_number, seed_number, unknown_name
 
 if TYPE_CHECKING:
     import polars as pl
@@ -309,8 +309,7 @@ def _check_split(valid: float, test: float, seed: object) -> None:
             raise InvalidInput(f"{what} must be a share of the rows between 0 and 1, but is {share!r}.")
     if valid + test >= 1:
         raise InvalidInput(f"valid and test must leave rows to train on, but together they are {valid + test:g}.")
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise InvalidInput(f"seed must be a whole number of at least 0, but is {seed!r}.")
+    seed_number(seed)
 
 
 def split_rows(y: NDArray[np.int64], valid: float, test: float, seed: int) -> list[Rows]:

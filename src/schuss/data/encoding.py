@@ -231,7 +231,7 @@ def _learn_numbers(series: pl.Series, standardize: bool) -> tuple[Column, str]:
     values = numbers(series)
     present = values[~np.isnan(values)]
     if present.size == 0:
-        return Column(series.name, "numeric", std=0.0), "has no value in the training part; its input is always 0"
+        return Column(series.name, "numeric", std=0.0), "has no value in the training part: its input is always 0"
     fill, flag = float(np.median(present)), present.size < values.size
     if not standardize:
         return Column(series.name, "numeric", fill=fill, has_missing_flag=flag), ""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,13 +38,13 @@ def n_outputs(data: Dataset, loss: Loss) -> int:
     return 1 if len(data.classes) == 2 else len(data.classes)
 
 
-def engine_data(data: Dataset, loss: Loss) -> EngineData:
-    """The three parts with the targets that the loss compares predictions with."""
-    return _encoded(data, n_outputs(data, loss) if loss.expression is not None else 0)
+def target_columns(data: Dataset, loss: Loss) -> int:
+    """How many numbers a row the loss compares predictions with; none for softmax, which takes class numbers."""
+    return 0 if loss.expression is None else n_outputs(data, loss)
 
 
-@lru_cache(maxsize=8)
-def _encoded(data: Dataset, columns: int) -> EngineData:
+def engine_data(data: Dataset, columns: int) -> EngineData:
+    """The three parts with targets of so many columns, as `target_columns` says."""
     return EngineData(*(_part(data, part, columns) for part in (data.train, data.valid, data.test)))
 
 

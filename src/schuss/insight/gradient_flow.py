@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schuss import charts, tables
-from schuss.data import Dataset
+from schuss.data import load
 from schuss.engines import QUANTITIES
-from schuss.engines.encoded import default_loss, engine_data, n_outputs
+from schuss.engines.encoded import default_loss, engine_data, n_outputs, target_columns
 from schuss.engines.reference import measure
 from schuss.errors import unknown_name
 from schuss.layers import Layer
@@ -151,18 +151,21 @@ class FlowHistory:
         return charts.flow_history_chart(self)
 
 
-def flow(network: Network, data: Dataset, *, seed: int = 0, loss: str | Loss | None = None) -> GradientFlow:
+def flow(network: Network, data: object, *, seed: int = 0, loss: str | Loss | None = None) -> GradientFlow:
     """The gradient flow at initialisation, without training, in double precision.
 
     Parameters
     ----------
+    data : a Dataset, or anything `load` takes.
     seed : of the initial weights.
     loss : by default the one that training would use.
     """
-    chosen = default_loss(data) if loss is None else find_loss(loss)
-    layers = network.layers(data.n_inputs, n_outputs(data, chosen))
+    dataset = load(data)
+    chosen = default_loss(dataset) if loss is None else find_loss(loss)
+    layers = network.layers(dataset.n_inputs, n_outputs(dataset, chosen))
     parameters = network.initial(layers[0].n_in, layers[-1].n_out, seed)
-    return hidden_flow(layers, measure(layers, chosen, parameters, engine_data(data, chosen).train))
+    rows = engine_data(dataset, target_columns(dataset, chosen)).train
+    return hidden_flow(layers, measure(layers, chosen, parameters, rows))
 
 
 def hidden_flow(layers: tuple[Layer, ...], values: NDArray[np.float64], epoch: int = 0) -> GradientFlow:

@@ -317,7 +317,7 @@ def _predictions(run: sc.Run, table: str) -> tuple[list[str], list[list[Any]]]:
     if not target.classes:
         return list(target.names), predicted.reshape(len(predicted), -1).T.tolist()
     header, columns = ["prediction"], [predicted.tolist()]
-    if run.loss.name.endswith("cross_entropy"):
+    if run.gives_probabilities:
         header += [f"p({label})" for label in target.classes]
         columns += run.predict_proba(table).round(6).T.tolist()
     return header, columns
