@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "team.hpp"
+
 namespace schuss {
 
 // Zeroed memory aligned for the widest pair of vectors.
@@ -115,6 +117,7 @@ struct Plan {
 
   long steps_per_epoch(long rows) const { return (rows + batch_size - 1) / batch_size; }
   int moments() const { return optimizer->inputs - 2; }
+  int useful_threads(long rows, int threads) const;  // how many of so many can share a step and gain time
   void check_stack() const;            // sizes, activations and parameters; throws std::invalid_argument
   void check(const Data &data) const;  // everything
 };
@@ -142,6 +145,7 @@ struct Control {
   const std::atomic<long> &generation;  // changes when everything submitted so far is cancelled
   const long mine;
   std::atomic<long> &steps;  // updates done by this worker thread
+  Team &team;                // the threads that work on this network, of which this one is the leader
 
   bool cancelled() const { return generation.load(std::memory_order_relaxed) != mine; }
   // One writer only, so a load and a store do: no locked instruction in the step.

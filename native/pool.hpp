@@ -1,6 +1,8 @@
-// The trainer's threads. Networks wait in a queue and are trained whole, each by one thread, so a result does not
-// depend on the number of threads or on the company.
+// The trainer's threads. Networks wait in a queue and are trained whole, each led by one thread; a thread that finds the
+// queue empty helps with a large network until there is another one to take. No result depends on the number of threads
+// or on the company.
 #pragma once
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -38,8 +40,9 @@ class Pool {
       const std::lock_guard<std::mutex> lock(mutex_);
       queue_.push_back({key, generation_.load(), std::make_unique<Plan>(std::move(plan))});
       pending_++;
+      wanted_ = true;
     }
-    job_ready_.notify_one();
+    ready_.notify_one();
   }
 
   // Everything finished since the last call; waits for something until the timeout.
@@ -57,6 +60,7 @@ class Pool {
     generation_++;
     pending_ -= static_cast<long>(queue_.size());
     queue_.clear();
+    wanted_ = closing_;
   }
 
   long pending() {
@@ -82,19 +86,28 @@ class Pool {
     cancel();
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      closing_ = true;
+      closing_ = wanted_ = true;
     }
-    job_ready_.notify_all();
+    ready_.notify_all();
     for (std::thread &worker : workers_) worker.join();
   }
 
   void work(std::atomic<long> &steps) {
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
-      job_ready_.wait(lock, [this] { return closing_ || !queue_.empty(); });
+      Team *team = nullptr;
+      ready_.wait(lock, [&] { return closing_ || !queue_.empty() || (team = team_in_want()); });
       if (closing_) return;
+      if (queue_.empty()) {
+        team->join();
+        lock.unlock();
+        team->help([this] { return wanted_.load(std::memory_order_relaxed); });
+        lock.lock();
+        continue;
+      }
       Job job = std::move(queue_.front());
       queue_.pop_front();
+      wanted_ = !queue_.empty();
       lock.unlock();
       Outcome outcome = train(job, steps);
       job.plan.reset();
@@ -104,9 +117,39 @@ class Pool {
     }
   }
 
+  Team *team_in_want() {
+    for (Team *team : teams_)
+      if (team->wants_help()) return team;
+    return nullptr;
+  }
+
+  // Lets others join the team while it lives.
+  class Offer {
+   public:
+    Offer(Pool &pool, Team &team) : pool_(pool), team_(team) {
+      if (team_.most() == 1) return;
+      const std::lock_guard<std::mutex> lock(pool_.mutex_);
+      pool_.teams_.push_back(&team_);
+      pool_.ready_.notify_all();
+    }
+    ~Offer() {
+      if (team_.most() == 1) return;
+      const std::lock_guard<std::mutex> lock(pool_.mutex_);
+      pool_.teams_.erase(std::find(pool_.teams_.begin(), pool_.teams_.end(), &team_));
+    }
+    Offer(const Offer &) = delete;
+    Offer &operator=(const Offer &) = delete;
+
+   private:
+    Pool &pool_;
+    Team &team_;
+  };
+
   // An exception must not end the process: memory for one network may be lacking while others fit.
-  Outcome train(const Job &job, std::atomic<long> &steps) const {
-    Control control{generation_, job.generation, steps};
+  Outcome train(const Job &job, std::atomic<long> &steps) {
+    Team team(job.plan->useful_threads(data_.train.rows, static_cast<int>(steps_.size())));
+    const Offer offer(*this, team);
+    Control control{generation_, job.generation, steps, team};
     Outcome failed;
     failed.status = "failed";
     try {
@@ -120,8 +163,10 @@ class Pool {
   const Data data_;
   const Engine &engine_;
   std::mutex mutex_;
-  std::condition_variable job_ready_, result_ready_;
+  std::condition_variable ready_, result_ready_;  // ready: a job or a team waits, or the end has come
   std::deque<Job> queue_;
+  std::vector<Team *> teams_;  // of the running networks that several threads may share
+  std::atomic<bool> wanted_{false};  // there is something else to do than to help
   std::vector<Result> results_;
   long pending_ = 0;
   bool closing_ = false;
