@@ -134,6 +134,14 @@ void check_part(const Plan &plan, const Part &part) {
 
 }  // namespace
 
+// A thread that helps costs a step about a microsecond, and the weights pass through its cache as well.
+int Plan::useful_threads(long rows, int threads) const {
+  constexpr double kProductsPerThread = 4e6;
+  const long batch = std::min(batch_size, rows);
+  const double products = static_cast<double>(batch) * static_cast<double>(parameter_count(sizes));
+  return static_cast<int>(std::clamp(products / kProductsPerThread, 1., static_cast<double>(threads)));
+}
+
 void Plan::check_stack() const {
   require(sizes.size() >= 2, "sizes: a stack needs at least an input and an output size");
   for (int size : sizes) require(size >= 1 && size <= 1 << 20, "sizes: every size must be between 1 and 1048576");

@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "team.hpp"
+
 namespace schuss {
 
 // Zeroed memory aligned for the widest pair of vectors.
@@ -121,6 +123,7 @@ struct Plan {
   // So narrow that the network is always trained in a lane beside others, by whatever company.
   bool tiny() const { return *std::max_element(sizes.begin(), sizes.end()) <= kTiny; }
   bool same_kind(const Plan &other) const;  // whether the two can be trained in lanes of the same vectors
+  int useful_threads(long rows, int threads) const;  // how many of so many can share a step and gain time
   void check_stack() const;            // sizes, activations and parameters; throws std::invalid_argument
   void check(const Data &data) const;  // everything
 };
@@ -149,6 +152,7 @@ struct Control {
   const std::atomic<long> &generation;  // changes when everything submitted so far is cancelled
   const long mine;
   std::atomic<long> &steps;  // updates done by this worker thread
+  Team &team;                // the threads that work on this network, of which this one is the leader
 
   bool cancelled() const { return generation.load(std::memory_order_relaxed) != mine; }
   // One writer only, so a load and a store do: no locked instruction in the step.

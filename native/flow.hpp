@@ -1,77 +1,141 @@
 // The gradient seen layer by layer, on a fixed sample of rows.
 #pragma once
 #include <cmath>
-#include <tuple>
 
 #include "losses.hpp"
 
 namespace schuss::SCHUSS_BUILD {
 
-// Sum of f over the real entries of [slice][feature][P], slices `stride` features apart.
-template <class F> double sum_batch(const float *values, int features, long stride, Batch batch, F f) {
-  double sum = 0;
-  for (int s = 0; s < batch.slices(); s++) sum += sum_over(values + s * stride * P, features, batch.lanes(s), f);
-  return sum;
-}
+// Measures the rows in a stack. Threads take slices, then panels; what they find is kept for each slice and each panel
+// and added up in their order, so that it does not depend on the threads.
+class Flow {
+ public:
+  explicit Flow(Stack &stack)
+      : stack_(stack),
+        batch_(stack.batch()),
+        slices_(static_cast<std::size_t>(stack.depth()) * batch_.slices()),
+        panels_(stack.panels().size()) {}
 
-// Share of rows x units whose slope is below 1 % of the largest, and of units whose slope is 0 on every row.
-inline std::pair<double, double> saturated_and_dead(const Layer &layer, Batch batch) {
-  if (!layer.slope) return {0, 0};
-  const int units = layer.shape.outputs;
-  const float low = static_cast<float>(0.01 * layer.largest_slope);  // a slope of exactly 1 % is not below it
-  int saturated = 0, dead = 0;
-  for (int unit = 0; unit < units; unit++) {
-    int alive = 0;
-    for (int s = 0; s < batch.slices(); s++) {
-      const float *slope = layer.slope + (static_cast<long>(s) * units + unit) * P;
-      for (int lane = 0; lane < batch.lanes(s); lane++) {
-        saturated += std::fabs(slope[lane]) < low;
-        alive |= slope[lane] != 0;
+  // The way to the prediction and back, for a share of the slices; `loss(slice)` leaves the delta of the last layer,
+  // `turned(layer)` is called when that of a layer has been turned.
+  template <class Loss, class Turned> void pass(Share share, Loss loss, Turned turned) {
+    const Range slices = share.of(batch_.slices());
+    for (int i = 0; i < stack_.depth(); i++) {
+      const int units = stack_.layer(i).shape.outputs;
+      stack_.forward_z(i, share);
+      for (int s = slices.first; s < slices.last; s++) {
+        at(i, s).z = sum(stack_.z(i), units, units, s, value_of);
+        at(i, s).z_squares = sum(stack_.z(i), units, units, s, square_of);
+      }
+      stack_.activate(i, share);
+      for (int s = slices.first; s < slices.last; s++) {
+        at(i, s).values = sum(stack_.values(i), units, units, s, value_of);
+        at(i, s).value_squares = sum(stack_.values(i), units, units, s, square_of);
       }
     }
-    dead += !alive;
+    for (int s = slices.first; s < slices.last; s++) loss(s);
+    for (int i = stack_.depth() - 1; i >= 0; i--) {
+      for (int s = slices.first; s < slices.last; s++)
+        at(i, s).delta_squares = sum(stack_.delta(i), stack_.layer(i).shape.outputs, stack_.padded(i), s, square_of);
+      stack_.backward(i, share);
+      turned(i);
+    }
   }
-  return {saturated / (static_cast<double>(units) * batch.rows), static_cast<double>(dead) / units};
-}
 
-// Appends [layer][quantity] for the rows now in the stack, whose gradient block is overwritten. `previous` holds the
-// parameters before the last update, or nothing.
-inline void measure_flow(Stack &stack, Loss &loss, const float *previous, std::vector<double> &flow) {
-  const std::size_t start = flow.size();
-  const Batch batch = stack.batch();
-  flow.resize(start + static_cast<std::size_t>(stack.depth()) * kQuantities);
-  const auto row = [&](int i) { return flow.data() + start + static_cast<std::size_t>(i) * kQuantities; };
+  // Weights and units of a share of the panels, once the gradient is complete. `previous` holds the parameters before
+  // the last update, or nothing.
+  void look_at_panels(Share share, const float *previous) {
+    const Range range = share.of(static_cast<int>(panels_.size()));
+    for (int k = range.first; k < range.last; k++) {
+      const Panel &panel = stack_.panels()[k];
+      if (panel.bias) continue;
+      PanelSums &sums = panels_[k];
+      count_units(panel, sums);
+      sums.gradient_squares = sum_over(stack_.gradient() + panel.at, panel.rows, panel.lanes, square_of);
+      if (!previous) continue;
+      const Difference update{stack_.parameters() + panel.at, previous + panel.at};
+      sums.weight_squares = sum_over(update.before, panel.rows, panel.lanes, square_of);
+      sums.update_squares = sum_over(update, panel.rows, panel.lanes, square_of);
+    }
+  }
 
-  for (int i = 0; i < stack.depth(); i++) {
-    const int units = stack.layer(i).shape.outputs;
-    const double n = static_cast<double>(units) * batch.rows;
-    stack.forward_z(i);
-    row(i)[kZMean] = sum_batch(stack.z(i), units, units, batch, value_of) / n;
-    row(i)[kZRms] = std::sqrt(sum_batch(stack.z(i), units, units, batch, square_of) / n);
-    stack.activate(i);
-    row(i)[kActivationMean] = sum_batch(stack.values(i), units, units, batch, value_of) / n;
-    row(i)[kActivationRms] = std::sqrt(sum_batch(stack.values(i), units, units, batch, square_of) / n);
-    std::tie(row(i)[kSaturated], row(i)[kDead]) = saturated_and_dead(stack.layer(i), batch);
+  // Appends [layer][quantity].
+  void append_to(std::vector<double> &flow) const {
+    const std::size_t start = flow.size();
+    flow.resize(start + static_cast<std::size_t>(stack_.depth()) * kQuantities);
+    for (int i = 0; i < stack_.depth(); i++) {
+      SliceSums s{};
+      for (int slice = 0; slice < batch_.slices(); slice++) s += slices_[i * batch_.slices() + slice];
+      PanelSums p{};
+      for (std::size_t k = 0; k < panels_.size(); k++)
+        if (stack_.panels()[k].layer == i) p += panels_[k];
+      const Shape shape = stack_.layer(i).shape;
+      const double n = static_cast<double>(shape.outputs) * batch_.rows;
+      double *row = flow.data() + start + static_cast<std::size_t>(i) * kQuantities;
+      row[kDelta] = batch_.rows * std::sqrt(s.delta_squares / n);
+      row[kWeightGradient] = std::sqrt(p.gradient_squares / (static_cast<double>(shape.inputs) * shape.outputs));
+      row[kZMean] = s.z / n;
+      row[kZRms] = std::sqrt(s.z_squares / n);
+      row[kActivationMean] = s.values / n;
+      row[kActivationRms] = std::sqrt(s.value_squares / n);
+      row[kSaturated] = static_cast<double>(p.saturated) / n;
+      row[kDead] = static_cast<double>(p.dead) / shape.outputs;
+      row[kUpdateRatio] = p.weight_squares > 0 ? std::sqrt(p.update_squares / p.weight_squares)
+                                               : std::numeric_limits<double>::quiet_NaN();
+    }
   }
-  loss(batch.rows);
-  for (int i = stack.depth() - 1; i >= 0; i--) {
-    const int units = stack.layer(i).shape.outputs;
-    const double n = static_cast<double>(units) * batch.rows;
-    row(i)[kDelta] = batch.rows * std::sqrt(sum_batch(stack.delta(i), units, stack.padded(i), batch, square_of) / n);
-    stack.backward(i, false);
+
+ private:
+  struct SliceSums {
+    double z, z_squares, values, value_squares, delta_squares;
+    void operator+=(const SliceSums &s) {
+      z += s.z, z_squares += s.z_squares, values += s.values, value_squares += s.value_squares;
+      delta_squares += s.delta_squares;
+    }
+  };
+  struct PanelSums {
+    double gradient_squares, weight_squares, update_squares;
+    long saturated, dead;
+    void operator+=(const PanelSums &p) {
+      gradient_squares += p.gradient_squares, weight_squares += p.weight_squares, update_squares += p.update_squares;
+      saturated += p.saturated, dead += p.dead;
+    }
+  };
+
+  struct Difference {
+    const float *now, *before;
+    float operator[](long i) const { return now[i] - before[i]; }
+  };
+
+  SliceSums &at(int layer, int slice) { return slices_[static_cast<std::size_t>(layer) * batch_.slices() + slice]; }
+  // Sum of f over the real entries of a slice of [slice][feature][P], slices `stride` features apart.
+  template <class F> double sum(const float *values, int features, long stride, int slice, F f) const {
+    return sum_over(values + slice * stride * P, features, batch_.lanes(slice), f);
   }
-  for (int i = 0; i < stack.depth(); i++) {
-    const double n = static_cast<double>(stack.layer(i).shape.inputs) * stack.layer(i).shape.outputs;
-    row(i)[kWeightGradient] = std::sqrt(stack.sum_weights(stack.gradient(), i, square_of) / n);
-    row(i)[kUpdateRatio] = std::numeric_limits<double>::quiet_NaN();
+
+  // Rows x units whose slope is below 1 % of the largest, and units whose slope is 0 on every row.
+  void count_units(const Panel &panel, PanelSums &sums) const {
+    const Layer &layer = stack_.layer(panel.layer);
+    if (!layer.slope) return;
+    const float low = static_cast<float>(0.01 * layer.largest_slope);  // a slope of exactly 1 % is not below it
+    for (int unit = panel.first_output; unit < panel.first_output + panel.lanes; unit++) {
+      int saturated = 0, alive = 0;
+      for (int s = 0; s < batch_.slices(); s++) {
+        const float *slope = layer.slope + (static_cast<long>(s) * layer.shape.outputs + unit) * P;
+        for (int lane = 0; lane < batch_.lanes(s); lane++) {
+          saturated += std::fabs(slope[lane]) < low;
+          alive += slope[lane] != 0;
+        }
+      }
+      sums.saturated += saturated;
+      sums.dead += alive == 0;
+    }
   }
-  if (!previous) return;
-  float *update = stack.gradient();  // no longer needed
-  for (long i = 0; i < stack.block(); i++) update[i] = stack.parameters()[i] - previous[i];
-  for (int i = 0; i < stack.depth(); i++) {
-    const double before = stack.sum_weights(previous, i, square_of);
-    if (before > 0) row(i)[kUpdateRatio] = std::sqrt(stack.sum_weights(update, i, square_of) / before);
-  }
-}
+
+  Stack &stack_;
+  const Batch batch_;
+  std::vector<SliceSums> slices_;  // [layer][slice]
+  std::vector<PanelSums> panels_;
+};
 
 }  // namespace schuss::SCHUSS_BUILD

@@ -15,6 +15,7 @@
 #include <array>
 
 #include "simd.hpp"
+#include "team.hpp"
 
 namespace schuss::SCHUSS_BUILD {
 
@@ -99,12 +100,15 @@ template <bool turned> void multiply(const Block &block, int rows, int vectors) 
   }
 }
 
+// Threads that share a product take some slices of it each, or some rows of the gradient: no sum is split, so its bits
+// do not depend on how many they are.
+
 // Z = W' H + b. `done(offset, count)` is called for each stretch of Z as soon as it is complete and still in L1.
-template <class F>
-void forward_product(Shape s, Batch batch, const float *w, const float *bias, const float *h, float *z, F done) {
+template <class F> void forward_product(Shape s, Batch batch, Range slices, const float *w, const float *bias,
+                                        const float *h, float *z, F done) {
   for (int k = 0; k < s.inputs; k += kDepth)
     for (int panel = 0; panel < s.panels(); panel++)
-      for (int slice = 0; slice < batch.slices(); slice++) {
+      for (int slice = slices.first; slice < slices.last; slice++) {
         const int depth = std::min(kDepth, s.inputs - k), rows = s.lanes(panel);
         const long at = (static_cast<long>(slice) * s.outputs + panel * P) * P;
         multiply<false>({depth, w + (static_cast<long>(panel) * s.inputs + k) * P, 0,
@@ -116,11 +120,12 @@ void forward_product(Shape s, Batch batch, const float *w, const float *bias, co
 }
 
 // D = (W D') * slope. Deltas are stored with their features padded to a multiple of P; slope may be null (all ones).
-inline void backward_product(Shape s, Batch batch, const float *w, const float *delta, const float *slope, float *out) {
+inline void backward_product(Shape s, Batch batch, Range slices, const float *w, const float *delta, const float *slope,
+                             float *out) {
   const long in_rows = static_cast<long>(s.panels()) * P, out_rows = static_cast<long>(s.inputs + P - 1) / P * P;
   for (int n = 0; n < s.outputs; n += kDepth)
     for (int row = 0; row < s.inputs; row += kBackwardRows)
-      for (int slice = 0; slice < batch.slices(); slice++) {
+      for (int slice = slices.first; slice < slices.last; slice++) {
         const int depth = std::min(kDepth, s.outputs - n);
         const bool last = n + depth == s.outputs;
         multiply<true>({depth, w + (static_cast<long>(n) * s.inputs) + row * P, static_cast<long>(s.inputs) * P,
@@ -131,19 +136,20 @@ inline void backward_product(Shape s, Batch batch, const float *w, const float *
 }
 
 // G = H' T, or G += H' T for the later chunks of a batch.
-inline void gradient_product(Shape s, Batch batch, const float *h, const float *turned, float *g, bool accumulate) {
+inline void gradient_product(Shape s, Batch batch, Range inputs, const float *h, const float *turned, float *g,
+                             bool accumulate) {
   const long samples = static_cast<long>(batch.slices()) * P;
-  for (int row = 0; row < s.inputs; row += kGradientRows)
+  for (int row = inputs.first; row < inputs.last; row += kGradientRows)
     for (int panel = 0; panel < s.panels(); panel++)
       multiply<true>({batch.rows, h + row * P, static_cast<long>(s.inputs) * P, turned + panel * samples * P,
                       g + (static_cast<long>(panel) * s.inputs + row) * P, accumulate, nullptr, nullptr},
-                     std::min(kGradientRows, s.inputs - row), s.lanes(panel) > V ? 2 : 1);
+                     std::min(kGradientRows, inputs.last - row), s.lanes(panel) > V ? 2 : 1);
 }
 
 // The gradient of the biases: turned deltas summed over the samples. Four partial sums hide the latency of addition.
-inline void bias_gradient(Shape s, Batch batch, const float *turned, float *g, bool accumulate) {
+inline void bias_gradient(Shape s, Batch batch, Range panels, const float *turned, float *g, bool accumulate) {
   const long samples = static_cast<long>(batch.slices()) * P;
-  for (int lane = 0; lane < s.outputs; lane += V) {
+  for (int lane = panels.first * P; lane < std::min(panels.last * P, s.outputs); lane += V) {
     const float *t = turned + lane / P * samples * P + lane % P;
     Vec sum[4] = {accumulate ? load(g + lane) : Vec{}, Vec{}, Vec{}, Vec{}};
     int k = 0;
@@ -162,10 +168,10 @@ inline void transpose_block(const float *in, long in_stride, float *out, long ou
 }
 
 // Deltas [slice][feature][P samples] -> turned [panel][sample][P outputs].
-inline void turn(Shape s, Batch batch, const float *delta, float *turned) {
+inline void turn(Shape s, Batch batch, Range slices, const float *delta, float *turned) {
   const int panels = s.panels();
   const long samples = static_cast<long>(batch.slices()) * P;
-  for (int slice = 0; slice < batch.slices(); slice++)
+  for (int slice = slices.first; slice < slices.last; slice++)
     for (int panel = 0; panel < panels; panel++)
       for (int row = 0; row < s.lanes(panel); row += V)
         for (int lane = 0; lane < batch.lanes(slice); lane += V)

@@ -117,26 +117,26 @@ class LaneScalars {
   std::vector<char> same_;
 };
 
-// V networks with the shapes and machines of a stack, and the steps of an update of all of them.
+// V networks of one kind, and the steps of an update of all of them.
 class Lanes {
  public:
   using Orders = std::array<const int *, V>;
 
-  Lanes(const Plan &plan, const Stack &stack, const Loss &loss, Machine &optimizer)
-      : stack_(stack),
-        loss_(loss.machine()),
-        optimizer_(optimizer),
+  explicit Lanes(const Plan &plan)
+      : sizes_(plan.sizes),
+        softmax_(!plan.loss),
+        machines_(programs(plan)),
         scalars_(*plan.optimizer),
         count_(parameter_count(plan.sizes)),
         block_((count_ * V + P - 1) / P * P),
-        memory_(block_ * (2 + plan.moments())),
-        widest_(*std::max_element(plan.sizes.begin(), plan.sizes.end())) {
+        memory_(block_ * (2 + plan.moments())) {
     constexpr std::size_t samples = kLaneChunk * V;
-    for (int size : plan.sizes) values_.emplace_back(size * samples);
-    for (int i = 0; i < stack.depth(); i++) slopes_.emplace_back(stack.layer(i).activation ? plan.sizes[i + 1] * samples : 0);
-    for (Aligned<float> &buffer : delta_) buffer = Aligned<float>(widest_ * samples);
-    targets_ = Aligned<float>(plan.sizes.back() * samples);
-    losses_ = Aligned<float>(plan.sizes.back() * samples);
+    const int widest = *std::max_element(sizes_.begin(), sizes_.end());
+    for (int size : sizes_) values_.emplace_back(size * samples);
+    for (int i = 0; i < depth(); i++) slopes_.emplace_back(is_identity(*plan.activations[i]) ? 0 : outputs(i) * samples);
+    for (Aligned<float> &buffer : delta_) buffer = Aligned<float>(widest * samples);
+    targets_ = Aligned<float>(sizes_.back() * samples);
+    losses_ = Aligned<float>(sizes_.back() * samples);
     labels_ = Aligned<int>(samples);
     arrays_ = {parameters(), gradient()};  // inputs: w, g, moments; outputs: w, moments
     for (int k = 0; k < plan.moments(); k++) arrays_.push_back(moments(k));
@@ -163,60 +163,60 @@ class Lanes {
       for (int lane = 0; lane < V; lane++) rows[lane] = orders[lane] ? orders[lane][first + sample] : first + sample;
       const auto row = [&](int lane) { return rows[lane]; };
       gather_rows(part.x.data(), part.x_stride, part.features, row, at(values_[0], sample, part.features), V);
-      if (loss_) gather_rows(part.y.data(), part.y_stride, part.targets, row, at(targets_, sample, part.targets), V);
-      if (!loss_)
+      if (!softmax_) gather_rows(part.y.data(), part.y_stride, part.targets, row, at(targets_, sample, part.targets), V);
+      if (softmax_)
         for (int lane = 0; lane < V; lane++) labels_[sample * V + lane] = part.labels[rows[lane]];
     }
   }
 
   void forward() {
     const float *w = parameters();
-    for (int i = 0; i < stack_.depth(); i++) {
-      const auto [inputs, outputs] = stack_.layer(i).shape;
-      const float *bias = w + inputs * outputs * V;
+    for (int i = 0; i < depth(); i++) {
+      const int k = inputs(i), n = outputs(i);
+      const float *bias = w + k * n * V;
       float *z = slope(i) ? slope(i) : values_[i + 1].data();
-      lane_product(rows_, outputs, {inputs, values_[i].data(), inputs, 1, w, outputs, 1, z, outputs, bias, false, nullptr});
-      if (slope(i)) run(*stack_.layer(i).activation, {z, values_[i + 1].data(), z}, outputs);  // phi' replaces z
-      w = bias + outputs * V;
+      lane_product(rows_, n, {k, values_[i].data(), k, 1, w, n, 1, z, n, bias, false, nullptr});
+      if (slope(i)) run(i, {z, values_[i + 1].data(), z}, n);  // phi'(z) takes the place of z
+      w = bias + n * V;
     }
   }
 
   // Adds the losses of the batch to `sums`. Leaves d(mean loss)/dz in the delta of the last layer, where the mean is
   // over `rows` rows, of which the batch may be only a chunk.
   void loss(int rows, PerLane &sums) {
-    const int last = stack_.depth() - 1, outputs = stack_.layer(last).shape.outputs;
+    const int last = depth() - 1, n = outputs(last);
     float *prediction = values_.back().data(), *delta = delta_[last % 2].data();
     PerLane sum{};
-    const auto add = [&](const Vec &x) {
+    const auto add = [&](Vec x) {
       for (int lane = 0; lane < V; lane++) sum[lane] += static_cast<double>(x[lane]);
     };
-    float scale = 1;
-    if (loss_) {
-      run(*loss_, {prediction, targets_.data(), losses_.data(), delta}, outputs);
-      for (int i = 0; i < rows_ * outputs; i++) add(load(losses_.data() + i * V));
-      scale = static_cast<float>(1 / (static_cast<double>(rows) * outputs));
-    } else {
+    if (softmax_) {
       for (int i = 0; i < rows_; i++)
-        add(softmax_losses(prediction + i * outputs * V, V, load(&labels_[i * V]), outputs, rows, delta + i * outputs * V));
+        add(softmax_losses(prediction + i * n * V, V, load(&labels_[i * V]), n, rows, delta + i * n * V));
+    } else {
+      run(depth(), {prediction, targets_.data(), losses_.data(), delta}, n);
+      for (int i = 0; i < rows_ * n; i++) add(load(losses_.data() + i * V));
     }
-    scale_delta(delta, slope(last), scale, rows_ * outputs * V);
-    for (int lane = 0; lane < V; lane++) sums[lane] += loss_ ? sum[lane] / outputs : sum[lane];
+    const double outputs = softmax_ ? 1 : n, terms = softmax_ ? 1 : static_cast<double>(rows) * n;
+    scale_delta(delta, slope(last), static_cast<float>(1 / terms), rows_ * n * V);
+    for (int lane = 0; lane < V; lane++) sums[lane] += sum[lane] / outputs;
   }
 
   // From the delta of the last layer to the gradient of all parameters, added to what is there when accumulating.
   void backward(bool accumulate) {
-    long end = count_;
-    for (int i = stack_.depth() - 1; i >= 0; i--) {
-      const auto [inputs, outputs] = stack_.layer(i).shape;
-      const long bias = end - outputs, start = bias - inputs * outputs;
+    float *g = gradient() + count_ * V;
+    const float *w = parameters() + count_ * V;
+    for (int i = depth() - 1; i >= 0; i--) {
+      const int k = inputs(i), n = outputs(i);
       const float *delta = delta_[i % 2].data();
-      if (i > 0)
-        lane_product(rows_, inputs, {outputs, delta, outputs, 1, parameters() + start * V, 1, outputs,
-                                     delta_[(i - 1) % 2].data(), inputs, nullptr, false, slope(i - 1)});
-      lane_product(inputs, outputs, {rows_, values_[i].data(), 1, inputs, delta, outputs, 1, gradient() + start * V,
-                                     outputs, nullptr, accumulate, nullptr});
-      sum_rows(delta, outputs, gradient() + bias * V, accumulate);
-      end = start;
+      w -= (k + 1) * n * V;
+      g -= (k + 1) * n * V;
+      if (i > 0) {
+        float *before = delta_[(i - 1) % 2].data();
+        lane_product(rows_, k, {n, delta, n, 1, w, 1, n, before, k, nullptr, false, slope(i - 1)});
+      }
+      lane_product(k, n, {rows_, values_[i].data(), 1, k, delta, n, 1, g, n, nullptr, accumulate, nullptr});
+      sum_rows(delta, n, g + k * n * V, accumulate);
     }
   }
 
@@ -239,11 +239,24 @@ class Lanes {
   // The scalars of the optimizer, to be set before an update.
   PerLane &scalar(int i) { return scalars_.input(i); }
   void update() {
-    scalars_.prepare(optimizer_.broadcast_scalars());
-    optimizer_.run(arrays_.data(), block_);
+    Machine &optimizer = machines_.at(depth() + 1);
+    scalars_.prepare(optimizer.broadcast_scalars());
+    optimizer.run(arrays_.data(), block_);
   }
 
  private:
+  // Of the layers, of the loss and of the optimizer.
+  static std::vector<const Program *> programs(const Plan &plan) {
+    std::vector<const Program *> result;
+    for (const ProgramPtr &program : plan.activations) result.push_back(program.get());
+    result.push_back(plan.loss ? plan.loss.get() : plan.activations[0].get());  // softmax never runs it
+    result.push_back(plan.optimizer.get());
+    return result;
+  }
+
+  int depth() const { return static_cast<int>(sizes_.size()) - 1; }
+  int inputs(int layer) const { return sizes_[layer]; }
+  int outputs(int layer) const { return sizes_[layer + 1]; }
   float *parameters() { return memory_.data(); }
   float *gradient() { return memory_.data() + block_; }
   float *moments(int k) { return memory_.data() + (2 + k) * block_; }
@@ -256,8 +269,8 @@ class Lanes {
   void collect(const float *block, int lane, float *canonical) const {
     for (long i = 0; i < count_; i++) canonical[i] = block[i * V + lane];
   }
-  void run(Machine &machine, std::initializer_list<float *> arrays, int width) const {
-    machine.run(arrays.begin(), (rows_ * width + 1L) / 2 * P);
+  void run(int program, std::initializer_list<float *> arrays, int width) {
+    machines_.at(program).run(arrays.begin(), (rows_ * width + 1L) / 2 * P);
   }
   void sum_rows(const float *delta, int outputs, float *sum, bool accumulate) const {
     for (int j = 0; j < outputs; j++) {
@@ -267,13 +280,13 @@ class Lanes {
     }
   }
 
-  const Stack &stack_;
-  Machine *loss_;  // null: softmax cross-entropy
-  Machine &optimizer_;
+  const std::vector<int> sizes_;
+  const bool softmax_;
+  Machines machines_;
   LaneScalars scalars_;
   const long count_, block_;  // parameters of a network; floats of all of them, in whole pairs of vectors
   Aligned<float> memory_;     // parameters, gradient, moments
-  int widest_, rows_ = 0;
+  int rows_ = 0;
   std::vector<Aligned<float>> values_, slopes_;  // values_[i] is the input, slopes_[i] phi'(z) of layer i
   Aligned<float> delta_[2], targets_, losses_;
   Aligned<int> labels_;

@@ -5,8 +5,8 @@
 
 namespace schuss::SCHUSS_BUILD {
 
-// The losses of V rows, cross-entropies of softmax(z), shifted by the largest z: no overflow, and log >= log 1. Their
-// outputs lie `step` apart, as do the d(mean over `rows` rows)/dz that are left in delta.
+// The losses of V rows, cross-entropies of softmax(z), shifted by the largest z: no overflow, and log >= log 1. Outputs
+// lie `step` apart, and so do the d(mean over `rows` rows)/dz that are left in delta.
 inline Vec softmax_losses(const float *z, int step, Int label, int outputs, int rows, float *delta) {
   Vec largest = load(z), total{}, chosen{};
   for (int j = 1; j < outputs; j++) {
@@ -26,7 +26,7 @@ inline Vec softmax_losses(const float *z, int step, Int label, int outputs, int 
   return log(total) - chosen;
 }
 
-// delta = delta * scale * slope; slope may be null (all ones).
+// delta *= scale * slope, where slope may be null (all ones).
 inline void scale_delta(float *delta, const float *slope, float scale, long count) {
   if (!slope && scale == 1) return;
   for (long i = 0; i < count; i += V) {
@@ -35,6 +35,7 @@ inline void scale_delta(float *delta, const float *slope, float scale, long coun
   }
 }
 
+// For one thread.
 class Loss {
  public:
   Loss(const Plan &plan, Stack &stack) : stack_(stack), outputs_(plan.sizes.back()) {
@@ -46,16 +47,10 @@ class Loss {
   }
 
   bool needs_targets() const { return machine_ != nullptr; }
-  Machine *machine() const { return machine_.get(); }  // null: softmax cross-entropy
 
-  // The sum of the losses of the rows in the stack. Leaves d(mean loss)/dz in the delta of the last layer, where the
+  // The sum of the losses of the rows in a slice. Leaves d(mean loss)/dz in the delta of the last layer, where the
   // mean is over the `rows` rows of the whole batch, of which the stack may hold only a chunk.
-  double operator()(int rows) {
-    double sum = 0;
-    for (int slice = 0; slice < stack_.batch().slices(); slice++)
-      sum += machine_ ? elementwise(slice, rows) : softmax(slice, rows);
-    return sum;
-  }
+  double operator()(int slice, int rows) { return machine_ ? elementwise(slice, rows) : softmax(slice, rows); }
 
  private:
   double softmax(int slice, int rows) {
@@ -98,12 +93,12 @@ class Loss {
   std::unique_ptr<Machine> machine_;
 };
 
-// Rows of the batch whose class is predicted: the largest output, or a single output against a threshold.
-inline long count_correct(const Stack &stack, double threshold) {
+// Rows of a slice whose class is predicted: the largest output, or a single output against a threshold.
+inline long count_correct(const Stack &stack, int slice, double threshold) {
   const int outputs = stack.layer(stack.depth() - 1).shape.outputs;
   long correct = 0;
-  for (int sample = 0; sample < stack.batch().rows; sample += V) {
-    const float *z = stack.prediction() + static_cast<long>(sample / P) * outputs * P + sample % P;
+  for (int lane = 0; lane < stack.batch().lanes(slice); lane += V) {
+    const float *z = stack.prediction() + static_cast<long>(slice) * outputs * P + lane;
     Vec largest = load(z);
     Int predicted = outputs == 1 ? Int(largest > static_cast<float>(threshold)) & 1 : Int{};
     for (int j = 1; j < outputs; j++) {
@@ -112,23 +107,22 @@ inline long count_correct(const Stack &stack, double threshold) {
       predicted = larger ? Int{} + j : predicted;
       largest = larger ? zj : largest;
     }
-    for (int k = 0; k < std::min(V, stack.batch().rows - sample); k++)
-      correct += predicted[k] == stack.labels[sample + k];
+    for (int k = 0; k < std::min(V, stack.batch().lanes(slice) - lane); k++)
+      correct += predicted[k] == stack.labels[slice * P + lane + k];
   }
   return correct;
 }
 
-inline double sum_squared_errors(const Stack &stack) {
+inline double sum_squared_errors(const Stack &stack, int slice) {
   const int outputs = stack.layer(stack.depth() - 1).shape.outputs;
   double sum = 0;
-  for (int slice = 0; slice < stack.batch().slices(); slice++)
-    for (int j = 0; j < outputs; j++) {
-      const long at = (static_cast<long>(slice) * outputs + j) * P;
-      for (int lane = 0; lane < stack.batch().lanes(slice); lane++) {
-        const double error = static_cast<double>(stack.prediction()[at + lane]) - stack.targets[at + lane];
-        sum += error * error;
-      }
+  for (int j = 0; j < outputs; j++) {
+    const long at = (static_cast<long>(slice) * outputs + j) * P;
+    for (int lane = 0; lane < stack.batch().lanes(slice); lane++) {
+      const double error = static_cast<double>(stack.prediction()[at + lane]) - stack.targets[at + lane];
+      sum += error * error;
     }
+  }
   return sum;
 }
 

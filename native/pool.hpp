@@ -1,6 +1,8 @@
-// The trainer's threads. Networks wait in a queue and are trained whole, each by one thread, so a result does not
-// depend on the number of threads or on the company. A thread takes one network, or many tiny ones of one kind.
+// The trainer's threads. Networks wait in a queue and are trained whole, each led by one thread; a thread that finds the
+// queue empty helps with a large network until there is another one to take. Of tiny networks a thread trains many at
+// once. No result depends on the number of threads or on the company.
 #pragma once
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -40,8 +42,9 @@ class Pool {
       for (auto &[key, plan] : plans)
         queue_.push_back({key, generation_.load(), std::make_shared<const Plan>(std::move(plan))});
       pending_ += static_cast<long>(plans.size());
+      wanted_ = !queue_.empty();
     }
-    job_ready_.notify_all();
+    ready_.notify_all();
   }
 
   // Everything finished since the last call; waits for something until the timeout.
@@ -59,6 +62,7 @@ class Pool {
     generation_++;
     pending_ -= static_cast<long>(queue_.size());
     queue_.clear();
+    wanted_ = closing_;
   }
 
   long pending() {
@@ -80,17 +84,25 @@ class Pool {
     cancel();
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      closing_ = true;
+      closing_ = wanted_ = true;
     }
-    job_ready_.notify_all();
+    ready_.notify_all();
     for (std::thread &worker : workers_) worker.join();
   }
 
   void work(std::atomic<long> &steps) {
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
-      job_ready_.wait(lock, [this] { return closing_ || !queue_.empty(); });
+      Team *team = nullptr;
+      ready_.wait(lock, [&] { return closing_ || !queue_.empty() || (team = team_in_want()); });
       if (closing_) return;
+      if (queue_.empty()) {
+        team->join();
+        lock.unlock();
+        team->help([this] { return wanted_.load(std::memory_order_relaxed); });
+        lock.lock();
+        continue;
+      }
       busy_++;
       if (queue_.front().plan->tiny()) {
         const std::shared_ptr<const Plan> kind = queue_.front().plan;
@@ -98,10 +110,12 @@ class Pool {
         Lanes(*this, *kind, steps).train();
         lock.lock();
       } else {
-        const Job job = std::move(queue_.front());
+        Job job = std::move(queue_.front());
         queue_.pop_front();
+        wanted_ = !queue_.empty();
         lock.unlock();
         Outcome outcome = train(job, steps);
+        job.plan.reset();
         lock.lock();
         report(job.key, std::move(outcome));
       }
@@ -113,9 +127,39 @@ class Pool {
     result_ready_.notify_all();
   }
 
+  Team *team_in_want() {
+    for (Team *team : teams_)
+      if (team->wants_help()) return team;
+    return nullptr;
+  }
+
+  // Lets others join the team while it lives.
+  class Offer {
+   public:
+    Offer(Pool &pool, Team &team) : pool_(pool), team_(team) {
+      if (team_.most() == 1) return;
+      const std::lock_guard<std::mutex> lock(pool_.mutex_);
+      pool_.teams_.push_back(&team_);
+      pool_.ready_.notify_all();
+    }
+    ~Offer() {
+      if (team_.most() == 1) return;
+      const std::lock_guard<std::mutex> lock(pool_.mutex_);
+      pool_.teams_.erase(std::find(pool_.teams_.begin(), pool_.teams_.end(), &team_));
+    }
+    Offer(const Offer &) = delete;
+    Offer &operator=(const Offer &) = delete;
+
+   private:
+    Pool &pool_;
+    Team &team_;
+  };
+
   // An exception must not end the process: memory for one network may be lacking while others fit.
-  Outcome train(const Job &job, std::atomic<long> &steps) const {
-    Control control{generation_, job.generation, steps};
+  Outcome train(const Job &job, std::atomic<long> &steps) {
+    Team team(job.plan->useful_threads(data_.train.rows, static_cast<int>(steps_.size())));
+    const Offer offer(*this, team);
+    Control control{generation_, job.generation, steps, team};
     try {
       return engine_.train(*job.plan, data_, control);
     } catch (const std::exception &error) {
@@ -158,9 +202,10 @@ class Pool {
         joined.push_back(std::move(*job));
         job = queue.erase(job);
       }
+      pool_.wanted_ = !queue.empty();
       return joined;
     }
-    Control control(const Job &job) override { return {pool_.generation_, job.generation, steps_}; }
+    Control control(const Job &job) override { return {pool_.generation_, job.generation, steps_, alone_}; }
     void leave(const Job &job, Outcome outcome) override {
       const std::lock_guard<std::mutex> lock(pool_.mutex_);
       pool_.report(job.key, std::move(outcome));
@@ -171,17 +216,20 @@ class Pool {
     Pool &pool_;
     const Plan &kind_;
     std::atomic<long> &steps_;
+    Team alone_{1};
     std::multiset<long> keys_;  // of those that have not left
   };
 
   const Data data_;
   const Engine &engine_;
   std::mutex mutex_;
-  std::condition_variable job_ready_, result_ready_;
+  std::condition_variable ready_, result_ready_;  // ready: a job or a team waits, or the end has come
   std::deque<Job> queue_;
+  std::vector<Team *> teams_;  // of the running networks that several threads may share
+  std::atomic<bool> wanted_{false};  // there is something else to do than to help
   std::vector<Result> results_;
   long pending_ = 0;
-  int busy_ = 0;  // threads that are training
+  int busy_ = 0;  // threads that lead a training
   bool closing_ = false;
   std::atomic<long> generation_{0};
   std::vector<Counter> steps_;

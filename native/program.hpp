@@ -100,6 +100,23 @@ class Machine {
   std::vector<Operand> registers_;
 };
 
+// Machines for some programs, for one thread: those that run one after the other share their temporaries.
+class Machines {
+ public:
+  explicit Machines(const std::vector<const Program *> &programs) {
+    std::size_t scratch = 0;
+    for (const Program *program : programs) scratch = std::max(scratch, Machine::scratch_size(*program));
+    scratch_ = Aligned<float>(scratch);
+    machines_.reserve(programs.size());
+    for (const Program *program : programs) machines_.emplace_back(*program, scratch_.data());
+  }
+  Machine &at(int i) { return machines_[i]; }
+
+ private:
+  Aligned<float> scratch_;
+  std::vector<Machine> machines_;
+};
+
 // An activation that only moves its input to the value and 1 to the slope: it needs no pass over memory at all.
 inline bool is_identity(const Program &p) {
   const int arrays = p.inputs + p.outputs + p.temporaries;

@@ -10,7 +10,8 @@
 namespace schuss::SCHUSS_BUILD {
 namespace {
 
-constexpr int kEvaluationRows = 128, kFlowRows = 128;
+constexpr int kEvaluationRows = 128, kFlowRows = 128;  // kEvaluationRows: at least so many at once
+constexpr int kUpdateRows = 4096 / P;                  // of P parameters, updated as one piece
 
 std::uint64_t mix(std::uint64_t x) {  // the finalizer of SplitMix64
   x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
@@ -31,24 +32,38 @@ int batch_rows(const Plan &plan, const Data &data) {
   return static_cast<int>(std::min<long>(plan.batch_size, data.train.rows));
 }
 
-// What networks of one kind can share, one after the other.
+// What each thread needs for itself.
+struct Hand {
+  Hand(const Plan &plan, Stack &stack)
+      : loss(plan, stack), optimizer({plan.optimizer.get()}), arrays(3 + 2 * plan.moments()) {}
+  Loss loss;
+  Machines optimizer;
+  std::vector<float *> arrays;
+};
+struct SliceSums {
+  double loss, squared_errors;
+  long correct;
+};
+
+// The memory of a training, which networks of one kind can use one after the other.
 struct Workspace {
-  Workspace(const Plan &plan, const Data &data)
+  Workspace(const Plan &plan, const Data &data, int threads)
       : capacity(std::max({std::min(batch_rows(plan, data), kChunk), kEvaluationRows, kFlowRows})),
-        stack(plan, plan.moments(), capacity),
-        loss(plan, stack),
-        scratch(Machine::scratch_size(*plan.optimizer)),
-        optimizer(*plan.optimizer, scratch.data()) {}
+        stack(plan, plan.moments(), capacity, threads),
+        slice_sums(Batch{capacity}.slices()),
+        panel_sums(stack.panels().size()) {
+    for (int i = 0; i < threads; i++) hands.emplace_back(plan, stack);
+  }
 
   const int capacity;  // rows the stack can hold at once
   Stack stack;
-  Loss loss;
-  Aligned<float> scratch;
-  Machine optimizer;
+  std::vector<Hand> hands;
+  std::vector<SliceSums> slice_sums;
+  std::vector<double> panel_sums;
 };
 
-// The training of one network. Whoever makes the updates himself, as `Together` does, calls the public parts of `run`,
-// with the network's parameters in the stack wherever it is evaluated.
+// The training of one network. `Together` makes the updates itself and calls the parts of `run` that are public, with
+// the network's parameters in the stack.
 class Training {
  public:
   Training(const Plan &plan, const Data &data, Control &control, Workspace &workspace)
@@ -59,14 +74,14 @@ class Training {
         batch_(batch_rows(plan, data)),
         capacity_(workspace.capacity),
         stack_(workspace.stack),
-        loss_(workspace.loss),
-        optimizer_(workspace.optimizer),
+        hands_(workspace.hands),
+        slice_sums_(workspace.slice_sums),
+        panel_sums_(workspace.panel_sums),
         scalars_(plan.optimizer->scalars),
         state_(plan.start) {
     std::copy(plan.hyperparameters.begin(), plan.hyperparameters.end(), scalars_.begin());
     if (!plan.watch.empty()) previous_ = Aligned<float>(stack_.block());
     if (batch_ < rows_) order_.resize(rows_);
-    place_arrays();
   }
 
   Outcome run() {
@@ -140,6 +155,13 @@ class Training {
 
  private:
   enum class Step { done, diverged, cancelled };
+  // f(Share) on all threads that are there. Each flushes denormal numbers, or bits would depend on who does what.
+  template <class F> void share(const F &f) {
+    control_.team.each(control_.team.size(), [&f](Share share) {
+      const FlushDenormals guard;
+      f(share);
+    });
+  }
 
   void restore(const std::vector<float> &canonical, float *block) { stack_.from_canonical(block, canonical.data()); }
   bool watched(long epoch) const {
@@ -148,20 +170,11 @@ class Training {
   bool patience_is_over() const { return plan_.patience >= 0 && state_.epoch - state_.best_epoch >= plan_.patience; }
   double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
 
-  // w, g, moments as inputs; w and the moments again as outputs.
-  void place_arrays() {
-    arrays_ = {stack_.parameters(), stack_.gradient()};
-    for (int k = 0; k < plan_.moments(); k++) arrays_.push_back(stack_.moments(k));
-    arrays_.push_back(stack_.parameters());
-    for (int k = 0; k < plan_.moments(); k++) arrays_.push_back(stack_.moments(k));
-  }
-
   void epoch() {
     begin_epoch();
     for (int first = 0; first < rows_; first += batch_) {
       const int count = std::min(batch_, rows_ - first);
-      if (watching_ && first + count == rows_) remember();
-      switch (step(first, count)) {
+      switch (step(first, count, watching_ && first + count == rows_)) {
         case Step::done: break;
         case Step::diverged: return diverged(first, count);
         case Step::cancelled: return;
@@ -177,7 +190,7 @@ class Training {
     for (double x : {double(state_.step), double(state_.epoch), seconds(), train_loss, loss, score})
       outcome_.history.push_back(x);
     const bool measured = data_.valid.rows > 0;
-    const bool finite = std::isfinite(stack_.sum_parameters(stack_.parameters(), value_of));
+    const bool finite = std::isfinite(sum_parameters(stack_.parameters(), value_of));
     if (!finite || (measured && !std::isfinite(loss))) {
       const Part &part = measured ? data_.valid : data_.train;
       return diverged(state_.step, part, nullptr, 0, part.rows);
@@ -190,39 +203,95 @@ class Training {
     stack_.to_canonical(stack_.parameters(), state_.best.data());
   }
 
-  // One update from rows [first, first + count) of the epoch's order, in chunks.
-  Step step(int first, int count) {
+  // One update from rows [first, first + count) of the epoch's order, in chunks. With `keep` the parameters before
+  // the update are kept.
+  Step step(int first, int count, bool keep) {
     double batch_sum = 0;
     for (int done = 0; done < count; done += kChunk) {
+      stack_.set_rows(std::min(kChunk, count - done));
+      const bool together = control_.team.size() > 1;
+      share([&](Share share) {
+        forward(data_.train, order(), first + done, count, share);
+        for (int i = stack_.depth() - 1; i >= 0 && !control_.cancelled(); i--) {
+          stack_.backward(i, share);
+          if (!together) stack_.add_gradient(i, done > 0);
+        }
+      });
+      if (together) add_gradients(done > 0);
       if (cancelled()) return Step::cancelled;
-      load_chunk(data_.train, order(), first + done, std::min(kChunk, count - done));
-      stack_.forward();
-      batch_sum += loss_(count);
+      for (int slice = 0; slice < stack_.batch().slices(); slice++) batch_sum += slice_sums_[slice].loss;
       if (!std::isfinite(batch_sum)) return Step::diverged;
-      stack_.backward(done > 0);
     }
-    update();
+    update(keep);
     updated(batch_sum);
     return Step::done;
   }
 
-  void load_chunk(const Part &part, const int *order, int first, int count) {
-    stack_.gather(part, order, first, count, loss_.needs_targets());
+  // From rows [first, ...) to the losses of a thread's slices; `count` rows are in the mean. Gives up when cancelled:
+  // one layer of a large network takes some hundredths of a second.
+  void forward(const Part &part, const int *order, int first, int count, Share share) {
+    stack_.gather(part, order, first, hands_[0].loss.needs_targets(), share);
+    for (int i = 0; i < stack_.depth(); i++) {
+      if (control_.cancelled()) return;
+      stack_.forward(i, share);
+    }
+    const Range slices = share.of(stack_.batch().slices());
+    for (int s = slices.first; s < slices.last; s++) slice_sums_[s].loss = hands_[share.part].loss(s, count);
   }
 
-  void update() {
-    if (plan_.clip_norm > 0) clip();
-    optimizer_.prepare(scalars());
-    optimizer_.run(arrays_.data(), stack_.block());
+  // The gradient of all layers once all slices are back, each thread some rows of it.
+  void add_gradients(bool accumulate) {
+    share([&](Share share) {
+      for (int i = stack_.depth() - 1; i >= 0 && !control_.cancelled(); i--) stack_.add_gradient(i, accumulate, share);
+    });
   }
 
-  // Scales the gradient so that its global norm is at most clip_norm, as torch.nn.utils.clip_grad_norm_ does.
-  void clip() {
-    const double norm = std::sqrt(stack_.sum_parameters(stack_.gradient(), square_of));
-    const double factor = plan_.clip_norm / (norm + 1e-6);
-    if (factor >= 1) return;
-    for (long i = 0; i < stack_.block(); i += V)
-      store(stack_.gradient() + i, load(stack_.gradient() + i) * static_cast<float>(factor));
+  // The update of all parameters, each thread a stretch of them, in pieces that stay in the cache.
+  void update(bool keep) {
+    const double factor = clip_factor();
+    scalars();
+    share([&](Share share) {
+      Hand &hand = hands_[share.part];
+      hand.optimizer.at(0).prepare(scalars_);
+      const Range rows = share.of(static_cast<int>(stack_.block() / P));
+      for (int row = rows.first; row < rows.last; row += kUpdateRows) {
+        const long at = static_cast<long>(row) * P, count = static_cast<long>(std::min(kUpdateRows, rows.last - row)) * P;
+        if (factor < 1) scale(stack_.gradient() + at, count, static_cast<float>(factor));
+        if (keep) std::copy_n(stack_.parameters() + at, count, previous_.data() + at);
+        place_arrays(hand.arrays, at);
+        hand.optimizer.at(0).run(hand.arrays.data(), count);
+      }
+    });
+  }
+
+  // w, g, moments as inputs; w and the moments again as outputs.
+  void place_arrays(std::vector<float *> &arrays, long at) {
+    const int moments = plan_.moments();
+    arrays[0] = arrays[2 + moments] = stack_.parameters() + at;
+    arrays[1] = stack_.gradient() + at;
+    for (int k = 0; k < moments; k++) arrays[2 + k] = arrays[3 + moments + k] = stack_.moments(k) + at;
+  }
+
+  // What the gradient is multiplied by so that its global norm is at most clip_norm, as in
+  // torch.nn.utils.clip_grad_norm_.
+  double clip_factor() {
+    if (plan_.clip_norm == 0) return 1;
+    return plan_.clip_norm / (std::sqrt(sum_parameters(stack_.gradient(), square_of)) + 1e-6);
+  }
+  static void scale(float *values, long count, float factor) {
+    for (long i = 0; i < count; i += V) store(values + i, load(values + i) * factor);
+  }
+
+  // Sum of f over a block of parameters, by panels in their order.
+  template <class F> double sum_parameters(const float *block, F f) {
+    share([&](Share share) {
+      const Range range = share.of(static_cast<int>(panel_sums_.size()));
+      for (int k = range.first; k < range.last; k++) {
+        const Panel &panel = stack_.panels()[k];
+        panel_sums_[k] = sum_over(block + panel.at, panel.rows, panel.lanes, f);
+      }
+    });
+    return std::accumulate(panel_sums_.begin(), panel_sums_.end(), 0.);
   }
 
   // Notes the step that failed, and the first layer whose z is not finite in these rows.
@@ -230,21 +299,33 @@ class Training {
     outcome_.status = "diverged";
     outcome_.diverged_step = step;
     outcome_.diverged_layer = stack_.depth();
-    for (int done = 0; done < count; done += capacity_) {
-      load_chunk(part, order, first + done, std::min(capacity_, count - done));
+    for (int done = 0; done < count && !control_.cancelled(); done += capacity_) {
+      stack_.set_rows(std::min(capacity_, count - done));
+      stack_.gather(part, order, first + done, false);
       for (int i = 0; i < outcome_.diverged_layer; i++) {
-        const int units = stack_.layer(i).shape.outputs;
         stack_.forward_z(i);
-        if (!std::isfinite(sum_batch(stack_.z(i), units, units, stack_.batch(), value_of)))
-          outcome_.diverged_layer = i + 1;
+        for (int slice = 0; slice < stack_.batch().slices(); slice++)
+          if (!std::isfinite(stack_.sum_slice(stack_.z(i), i, slice))) outcome_.diverged_layer = i + 1;
         stack_.activate(i);
       }
     }
   }
 
   void watch(const float *previous) {
-    load_chunk(data_.train, nullptr, 0, std::min(rows_, kFlowRows));
-    measure_flow(stack_, loss_, previous, outcome_.flow);
+    stack_.set_rows(std::min(rows_, kFlowRows));
+    Flow flow(stack_);
+    const bool together = control_.team.size() > 1;
+    share([&](Share share) {
+      stack_.gather(data_.train, nullptr, 0, hands_[0].loss.needs_targets(), share);
+      flow.pass(
+          share, [&](int slice) { hands_[share.part].loss(slice, stack_.batch().rows); },
+          [&](int layer) {
+            if (!together) stack_.add_gradient(layer, false);
+          });
+    });
+    if (together) add_gradients(false);
+    share([&](Share share) { flow.look_at_panels(share, previous); });
+    flow.append_to(outcome_.flow);
     outcome_.watched.push_back(state_.epoch);
   }
 
@@ -253,15 +334,22 @@ class Training {
     double loss = 0, errors = 0;
     long correct = 0;
     const bool classes = !part.labels.empty();
-    for (int first = 0; first < part.rows && !control_.cancelled(); first += kEvaluationRows) {
-      const int count = std::min(kEvaluationRows, part.rows - first);
-      load_chunk(part, nullptr, first, count);
-      stack_.forward();
-      loss += loss_(count);
-      if (classes)
-        correct += count_correct(stack_, plan_.threshold);
-      else
-        errors += sum_squared_errors(stack_);
+    for (int first = 0; first < part.rows && !control_.cancelled(); first += capacity_) {
+      stack_.set_rows(std::min(capacity_, part.rows - first));
+      share([&](Share share) {
+        forward(part, nullptr, first, stack_.batch().rows, share);
+        const Range slices = share.of(stack_.batch().slices());
+        for (int s = slices.first; s < slices.last; s++)
+          if (classes)
+            slice_sums_[s].correct = count_correct(stack_, s, plan_.threshold);
+          else
+            slice_sums_[s].squared_errors = sum_squared_errors(stack_, s);
+      });
+      for (int slice = 0; slice < stack_.batch().slices(); slice++) {
+        loss += slice_sums_[slice].loss;
+        correct += slice_sums_[slice].correct;
+        errors += slice_sums_[slice].squared_errors;
+      }
     }
     const double none = std::numeric_limits<double>::quiet_NaN();
     if (part.rows == 0 || control_.cancelled()) return {none, none};
@@ -272,15 +360,15 @@ class Training {
   const Plan &plan_;
   const Data &data_;
   Control &control_;
-  const int rows_, batch_, capacity_;  // capacity: rows the stack can hold at once
+  const int rows_, batch_, capacity_;
   Stack &stack_;
-  Loss &loss_;
-  Machine &optimizer_;
-  Aligned<float> previous_;  // parameters before the last update of an epoch
+  std::vector<Hand> &hands_;
+  std::vector<SliceSums> &slice_sums_;
+  std::vector<double> &panel_sums_;
+  Aligned<float> previous_;
   std::vector<double> scalars_;
-  std::vector<float *> arrays_;
   std::vector<int> order_;
-  bool watching_ = false;  // whether the flow is measured after this epoch
+  bool watching_ = false;  // the flow is measured after this epoch
   double sum_ = 0;         // of the losses of this epoch
   State state_;
   Outcome outcome_;
@@ -294,8 +382,8 @@ class Together {
       : data_(data),
         group_(group),
         batch_(batch_rows(kind, data)),
-        workspace_(kind, data),
-        lanes_(kind, workspace_.stack, workspace_.loss, workspace_.optimizer) {}
+        workspace_(kind, data, 1),
+        lanes_(kind) {}
 
   void run() {
     do {
@@ -422,7 +510,7 @@ void train_together(const Plan &kind, const Data &data, Group &group) {
 
 Outcome train(const Plan &plan, const Data &data, Control &control) {
   const FlushDenormals guard;
-  Workspace workspace(plan, data);
+  Workspace workspace(plan, data, control.team.most());
   return Training(plan, data, control, workspace).run();
 }
 
@@ -436,12 +524,13 @@ void evaluate(const Program &program, const std::vector<double> &scalars, float 
 
 void predict(const Plan &plan, const Part &part, float *predictions) {
   const FlushDenormals guard;
-  Stack stack(plan, 0, kEvaluationRows);
+  Stack stack(plan, 0, kEvaluationRows, 1);
   stack.from_canonical(stack.parameters(), plan.start.parameters.data());
   const int outputs = plan.sizes.back();
   for (int first = 0; first < part.rows; first += kEvaluationRows) {
-    stack.gather(part, nullptr, first, std::min(kEvaluationRows, part.rows - first), false);
-    stack.forward();
+    stack.set_rows(std::min(kEvaluationRows, part.rows - first));
+    stack.gather(part, nullptr, first, false);
+    for (int i = 0; i < stack.depth(); i++) stack.forward(i);
     for (int row = 0; row < stack.batch().rows; row++)
       for (int j = 0; j < outputs; j++)
         *predictions++ = stack.prediction()[(static_cast<long>(row / P) * outputs + j) * P + row % P];
