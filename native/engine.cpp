@@ -7,6 +7,8 @@
 #include <stdexcept>
 #include <tuple>
 
+#include "built_ins.hpp"
+
 namespace schuss {
 
 #define SCHUSS_STRING(name) #name,
@@ -106,6 +108,15 @@ void Program::check() const {
   }
   for (int k = 0; k < outputs; k++)
     if (!written[inputs + k]) reject(place("output", k) + " is never written");
+}
+
+int find_built_in(const Program &program) {
+  const auto has_code = [&](const BuiltIn &b) {
+    return program.inputs == b.inputs && program.outputs == b.outputs && program.temporaries == b.temporaries &&
+           std::equal(program.code.begin(), program.code.end(), b.code, b.code + b.length);
+  };
+  const auto found = std::find_if(std::begin(built_ins), std::end(built_ins), has_code);
+  return found == std::end(built_ins) ? -1 : static_cast<int>(found - std::begin(built_ins));
 }
 
 long parameter_count(const std::vector<int> &sizes) {

@@ -62,6 +62,11 @@ double apply(Operation operation, double a, double b, double c);
 struct Instruction {
   Operation operation;
   int destination, a, b, c;  // registers; unused operands are -1
+
+  bool operator==(const Instruction &other) const {
+    return operation == other.operation && destination == other.destination && a == other.a && b == other.b &&
+           c == other.c;
+  }
 };
 
 // A compiled expression. Scalar code runs once a step in double on [scalar inputs | constants | computed ...]; the
@@ -72,10 +77,18 @@ struct Program {
   std::vector<double> constants;
   std::vector<int> broadcast;
   int inputs = 0, outputs = 0, temporaries = 0, scalars = 0;
+  int built_in = -1;  // the built-in definition whose kernel runs the code; -1: none, it is for the machine
 
   void check() const;  // throws std::invalid_argument unless it can run without touching a foreign register
 };
 using ProgramPtr = std::shared_ptr<const Program>;
+
+// The array code of a built-in definition, known when the kernels are compiled. Constants and scalars are data.
+struct BuiltIn {
+  int inputs, outputs, temporaries, scalars, length;
+  const Instruction *code;
+};
+int find_built_in(const Program &program);  // its number, or -1
 
 // One part of a data set. Rows are padded to whole cache lines, so that they can be loaded as vectors.
 struct Part {

@@ -55,7 +55,7 @@ std::vector<Instruction> instructions(const Array<int, 2> &rows, const char *wha
 
 ProgramHandle make_program(const Array<int, 2> &code, const Array<int, 2> &scalar_code,
                            const Array<double, 1> &constants, const Array<int, 1> &broadcast, int n_inputs,
-                           int n_outputs, int n_temporaries, int n_scalar_inputs) {
+                           int n_outputs, int n_temporaries, int n_scalar_inputs, bool fused) {
   auto program = std::make_shared<Program>();
   program->code = instructions(code, "code");
   program->scalar_code = instructions(scalar_code, "scalar_code");
@@ -66,6 +66,7 @@ ProgramHandle make_program(const Array<int, 2> &code, const Array<int, 2> &scala
   program->temporaries = n_temporaries;
   program->scalars = n_scalar_inputs;
   program->check();
+  if (fused) program->built_in = find_built_in(*program);
   return {program};
 }
 
@@ -319,7 +320,8 @@ NB_MODULE(_native, m) {
   m.def("instruction_sets", &instruction_sets, "Those this processor supports, best first.");
   nb::class_<ProgramHandle>(m, "Program")
       .def(nb::new_(&make_program), "code"_a, "scalar_code"_a, "constants"_a, "broadcast"_a, "n_inputs"_a,
-           "n_outputs"_a, "n_temporaries"_a, "n_scalar_inputs"_a);
+           "n_outputs"_a, "n_temporaries"_a, "n_scalar_inputs"_a, "fused"_a = true)
+      .def_prop_ro("fused", [](const ProgramHandle &handle) { return handle.program->built_in >= 0; });
   m.def("evaluate", &evaluate, "program"_a, "instruction_set"_a, "inputs"_a, "scalars"_a);
   m.def("predict", &predict, "X"_a, "sizes"_a, "activations"_a, "parameters"_a, "instruction_set"_a);
   nb::class_<Trainer>(m, "Trainer")

@@ -30,7 +30,7 @@ SCHUSS_INLINE inline Int bits(Vec x) { return reinterpret_cast<Int>(x); }
 SCHUSS_INLINE inline Vec from_bits(Int x) { return reinterpret_cast<Vec>(x); }
 
 // f(0), f(1), ..., f(N-1) with constants as arguments. With plain loops GCC keeps accumulator arrays on the stack.
-template <class F, int... I> SCHUSS_INLINE inline void unroll(F f, std::integer_sequence<int, I...>) {
+template <class F, int... I> SCHUSS_INLINE inline void unroll([[maybe_unused]] F f, std::integer_sequence<int, I...>) {
   (f(std::integral_constant<int, I>{}), ...);
 }
 template <int N, class F> SCHUSS_INLINE inline void unroll(F f) { unroll(f, std::make_integer_sequence<int, N>{}); }

@@ -26,8 +26,16 @@ class Program:
         n_outputs: int,
         n_temporaries: int,
         n_scalar_inputs: int,
+        fused: bool = True,
     ) -> None:
-        """Take the instructions, [n, 5] and [m, 5], and the sizes of the register files."""
+        """Take the instructions, [n, 5] and [m, 5], and the sizes of the register files.
+
+        Code that is that of a built-in definition runs as a fused kernel, unless `fused` is false.
+        """
+
+    @property
+    def fused(self) -> bool:
+        """Whether it runs as a fused kernel; the machine gives the same results."""
 
 def evaluate(
     program: Program, instruction_set: str, inputs: Sequence[NDArray[np.float32]], scalars: Sequence[float]

@@ -86,9 +86,16 @@ class NativeEngine:
 
 
 def evaluate(
-    program: Program, inputs: Sequence[NDArray[np.float32]], scalars: Sequence[float] = (), instruction_set: str = ""
+    program: Program,
+    inputs: Sequence[NDArray[np.float32]],
+    scalars: Sequence[float] = (),
+    instruction_set: str = "",
+    *,
+    fused: bool = True,
 ) -> list[NDArray[np.float32]]:
     """Run a program over one-dimensional arrays of one length, as the engine does.
+
+    `fused=False` keeps a built-in definition from its kernel: the elementwise machine gives the same results.
 
     >>> from schuss.activations import relu
     >>> value, slope = evaluate(relu.program, [np.array([-1, 2], np.float32)])
@@ -96,7 +103,7 @@ def evaluate(
     ([0.0, 2.0], [0.0, 1.0])
     """
     chosen = instruction_set or _native.instruction_sets()[0]
-    return _native.evaluate(_encoded(program), chosen, [_array(x, np.float32) for x in inputs], list(scalars))
+    return _native.evaluate(_encoded(program, fused), chosen, [_array(x, np.float32) for x in inputs], list(scalars))
 
 
 # ---------------------------------------------------------------------------------------------- to C++ and back
@@ -111,7 +118,7 @@ def _sizes(layers: Sequence[Layer]) -> list[int]:
 
 
 @lru_cache(maxsize=1024)
-def _encoded(program: Program) -> _native.Program:
+def _encoded(program: Program, fused: bool = True) -> _native.Program:
     """The program as the engine reads it. Layers with equal programs share one, and its constants in the cache."""
     return _native.Program(
         code=_instructions(program.code),
@@ -122,6 +129,7 @@ def _encoded(program: Program) -> _native.Program:
         n_outputs=program.n_outputs,
         n_temporaries=program.n_temporaries,
         n_scalar_inputs=len(program.scalar_inputs),
+        fused=fused,
     )
 
 
