@@ -11,7 +11,7 @@
 namespace schuss::SCHUSS_BUILD {
 
 // Rows and columns of C a micro-kernel holds in registers, beside a row of B and one element of A.
-constexpr int kLaneRows = V == 16 ? 6 : 3, kLaneColumns = V == 16 ? 4 : 3;
+constexpr int kLaneRows = V == 16 ? 6 : 4, kLaneColumns = V == 16 ? 4 : 3;
 // Samples at once; larger batches come in chunks, so that their activations stay near.
 constexpr int kLaneChunk = 16;
 
@@ -44,8 +44,7 @@ template <int rows, int columns> void lane_kernel(const LaneBlock &block, int ro
     Vec lane[columns], coefficient;
     unroll<columns>([&](auto j) SCHUSS_INLINE { lane[j] = load(b + j * b_column); });
     each([&](auto i, auto j) SCHUSS_INLINE {
-      // Volatile, or GCC makes the load a part of each of the products.
-      if (j == 0) coefficient = *reinterpret_cast<const volatile Vec *>(a + i * a_row);
+      if (j == 0) coefficient = load(a + i * a_row);
       sum[i][j] += coefficient * lane[j];
     });
   }
