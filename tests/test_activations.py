@@ -27,7 +27,7 @@ from schuss.activations import (
     tanh,
 )
 from schuss.errors import FormulaError, InvalidInput, UnknownName
-from schuss.expressions import Expression
+from schuss.expressions import Expression, exp
 
 GOLDEN = golden("activations")
 GRID = GOLDEN["z"]
@@ -284,6 +284,11 @@ def test_anything_else_is_a_clear_error(wanted: object) -> None:
     assert 10 < len(str(caught.value)) < 600
 
 
+def test_an_error_quotes_the_formula_without_the_spaces_around_it() -> None:
+    with pytest.raises(FormulaError, match=r"^in 'z \* q': unknown name 'q'"):
+        find_activation("mine =  z * q ")
+
+
 def test_near_names_are_suggested() -> None:
     with pytest.raises(UnknownName, match=r"did you mean.*softplus"):
         find_activation("softpluss")
@@ -314,7 +319,14 @@ def test_functions_that_are_no_activation_are_explained() -> None:
     def nothing(z: Expression) -> None:
         return None
 
-    for bad in (branches, two_arguments, two_results, text, no_default, math_function, several, nothing):
+    def z_twice(x: Expression, *, z: float = 1.0) -> Expression:
+        return x * z
+
+    def exp_of_two(z: Expression) -> Expression:
+        return exp(z, z)
+
+    wrong = (branches, two_arguments, two_results, text, no_default, math_function, several, nothing)
+    for bad in (*wrong, z_twice, exp_of_two):
         with pytest.raises(FormulaError):
             activation(bad)  # type: ignore[arg-type]
 

@@ -92,8 +92,9 @@ def read(path: Path) -> Content:
     try:
         return _restore(json.loads(described), arrays)
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, SchussError, RecursionError) as error:
+        why = str(error).rstrip(".")
         raise RunFileError(
-            f"{path} is not a run file that this version can read ({str(error).rstrip('.')}). Train and save the run again."
+            f"{path} is not a run file that this version can read ({why}). Train and save the run again."
         ) from error
 
 

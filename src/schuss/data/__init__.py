@@ -189,7 +189,7 @@ def load(
     return Dataset(name or table.name, kind, train, validation, judging, encoding, table.notes + notes)
 
 
-# --- the source ----------------------------------------------------------------------------------------------------
+# ---------------------------------------------------------------------------------------------- the source
 
 
 def _read(source: object, target: object) -> _Table:
@@ -300,7 +300,7 @@ def _encode_target(
     return y, meaning, rows
 
 
-# --- the split -----------------------------------------------------------------------------------------------------
+# ---------------------------------------------------------------------------------------------- the split
 
 
 def _check_split(valid: float, test: float, seed: object) -> None:
