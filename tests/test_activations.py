@@ -149,6 +149,25 @@ def test_facts_follow_the_hyper_parameters() -> None:
     assert leaky_relu(slope=3.0).largest_slope == 3.0
 
 
+@pytest.mark.parametrize(
+    ("formula", "low", "high", "steepest"),
+    [
+        ("sin(5 * z)", -1, 1, 5),  # a wave ends somewhere else at 1e8 than at 5e7, and does not grow
+        ("cos(z)", -1, 1, 1),
+        ("where(z > 0, z, sin(5 * z))", -1, INF, 5),
+        ("sin(z) + z", -INF, INF, 2),
+        ("sin(z * z)", -1, 1, INF),
+        ("exp(z)", 0, INF, INF),
+        ("log(z)", -INF, INF, INF),  # where it is a number
+        ("3 + 0 * z", 3, 3, 0),
+    ],
+)
+def test_range_and_largest_slope_of_a_formula(formula: str, low: float, high: float, steepest: float) -> None:
+    phi = find_activation(f"mine = {formula}")
+    assert phi.range == pytest.approx((low, high), rel=2e-3)
+    assert phi.largest_slope == pytest.approx(steepest, rel=2e-3)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_usual_slope_is_finite_and_not_larger(name: str) -> None:
     phi = ACTIVATIONS[name]

@@ -508,6 +508,10 @@ def test_closed_streams_cause_no_traceback(tmp_path: Path, closed: str) -> None:
     assert json.loads((tmp_path / "r.json").read_text())["epochs"] == 1
 
 
+def test_an_endless_slope_is_shown_as_in_the_table(schuss: Schuss) -> None:
+    assert "largest slope  ∞" in schuss("activations", "squared_relu").out
+
+
 def test_a_narrow_terminal_does_not_squeeze_the_names_out_of_a_table(
     schuss: Schuss, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,7 +92,7 @@ def activation_facts(each: sc.Activation) -> list[tuple[str, str]]:
         ("φ(z)", wording.short_formula(each.text)),
         ("φ′(z)", wording.short_formula(formulas.text(each.derivative))),
         ("range", wording.interval(each.range)),
-        ("largest slope", f"{each.largest_slope:.4g}"),
+        ("largest slope", wording.slope(each.largest_slope)),
         ("settings", _settings(each)),
     ]
 
