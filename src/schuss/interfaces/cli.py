@@ -63,7 +63,7 @@ from schuss.interfaces.options import (
 )
 from schuss.interfaces.output import STDOUT, Output, csv_text
 from schuss.interfaces.progress import shown_progress
-from schuss.runfile import write_atomically
+from schuss.writing import write_atomically
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from schuss.errors import InvalidInput
-from schuss.runfile import write_atomically
+from schuss.writing import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
