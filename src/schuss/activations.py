@@ -91,18 +91,12 @@ class Activation(Definition):
     @cached_property
     def range(self) -> tuple[float, float]:
         """The infimum and the supremum of φ, found on a grid of |z| ≤ 1e8; infinite where φ still grows there."""
-        values = self(_GRID)
-        far = self(np.array([-_FAR, -_FAR / 2, _FAR / 2, _FAR]))
-        low = -np.inf if min(far[0] - far[1], far[3] - far[2]) < -0.01 else values.min()
-        high = np.inf if max(far[0] - far[1], far[3] - far[2]) > 0.01 else values.max()
-        return float(low), float(high)
+        return 0.0 - _supremum(lambda z: -self(z)), _supremum(self)  # 0 − 0 is 0, where −0 would be shown as −0
 
     @cached_property
     def largest_slope(self) -> float:
         """The supremum of |φ′|; infinite where it still grows at |z| = 1e8 (squared_relu)."""
-        far = np.abs(self.slope(np.array([-_FAR, -_FAR / 2, _FAR / 2, _FAR])))
-        grows = max(far[0] - far[1], far[3] - far[2]) > 0.01
-        return float("inf") if grows else float(np.abs(self.slope(_GRID)).max())
+        return _supremum(lambda z: np.abs(self.slope(z)))
 
     @cached_property
     def usual_slope(self) -> float:
@@ -110,13 +104,20 @@ class Activation(Definition):
         return float(np.abs(self.slope(_GRID[np.abs(_GRID) <= 10])).max())
 
 
-_FAR = 1e8
 _KINKS = np.arange(-20.0, 21.0)  # where corners are usually put: looked at from just below and just above
 _GRID = np.unique(
     np.concatenate(
         [np.linspace(-20, 20, 40_001), _KINKS - 1e-9, _KINKS + 1e-9, np.logspace(1, 8, 200), -np.logspace(1, 8, 200)]
     )
 )
+_FAR = np.geomspace(2.5e7, 5e7, 2000)  # many and at uneven distances, so that a wave is met in all its phases
+
+
+def _supremum(f: Callable[[NDArray[np.float64]], NDArray[Any]]) -> float:
+    """The largest value of f where it has one, for all |z| ≤ 1e8; infinite where f still grows there."""
+    near, far = (float(np.fmax.reduce(f(np.concatenate([-z, z])))) for z in (_FAR, 2 * _FAR))
+    grows = far > near + 0.01 or far == math.inf
+    return math.inf if grows else float(np.fmax.reduce(f(_GRID)))
 
 
 def _on_array(expression: Expression, z: Any) -> NDArray[Any]:
@@ -174,7 +175,7 @@ def formula_activation(formula: str, name: str) -> Activation:
     """An activation from a formula of z, such as "z * sigmoid(1.7 * z)"; built-in activations may be used by name."""
     known: dict[str, Callable[..., Any]] = {**ACTIVATIONS, **expressions.FUNCTIONS}
     return Activation(
-        name=name, formula=formulas.parse(formula, ["z"], known), description=f"{name} = {formula.strip()}"
+        name=name, formula=formulas.parse(formula.strip(), ["z"], known), description=f"{name} = {formula.strip()}"
     )
 
 

@@ -1,6 +1,6 @@
 """Results as pictures. Each function returns a matplotlib Figure, without pyplot and without global state.
 
-One colour stands for one optimizer (or activation) in every panel of a chart; the colour-blind can tell them
+One color stands for one optimizer (or activation) in every panel of a chart; the color-blind can tell them
 apart, and from the ninth on the dashes differ too. A line is the median over seeds, its band reaches from the lowest to
 the highest.
 """
@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss.tables import FlowShown, HistoryShown, RankedShown, RowShown, StudyShown, slope_in_words
+from schuss.shown import CompetitorShown, FlowShown, HistoryShown, RowShown, StudyShown
+from schuss.wording import slope_in_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +44,7 @@ class ActivationDrawn(Protocol):
 def flow_chart(flow: FlowShown) -> Figure:
     """One measurement against the layer: δ, the weight gradient, the signal, and saturated and dead units."""
     number = np.arange(1, len(flow.layers) + 1)
-    when = "at initialisation" if flow.epoch == 0 else f"after epoch {flow.epoch}"
+    when = "at initialization" if flow.epoch == 0 else f"after epoch {flow.epoch}"
     names = list(dict.fromkeys(str(layer.activation) for layer in flow.layers))
     title = f"{', '.join(names)}, {_count(len(number), 'layer')}, {when}: the gradient {slope_in_words(flow)}"
     figure, (delta, weights, signal, units) = _figure(2, 2, title, panel=(3.8, 2.5))
@@ -62,7 +63,7 @@ def flow_chart(flow: FlowShown) -> Figure:
 
 def flows_chart(flows: Mapping[str, FlowShown]) -> Figure:
     """The relative δ against the layer, a line for each activation, the steadiest named first."""
-    figure, (panel,) = _figure(1, 1, "How much of the gradient reaches each layer, at initialisation", panel=(6.6, 3.8))
+    figure, (panel,) = _figure(1, 1, "How much of the gradient reaches each layer, at initialization", panel=(6.6, 3.8))
 
     def first(item: tuple[str, FlowShown]) -> float:
         x = float(item[1].relative[0])
@@ -139,7 +140,7 @@ def _depth_color(layer: int, n: int) -> Any:
 
 
 def _depth_scale(figure: Figure, panels: Sequence[Axes], n: int) -> None:
-    """Which colour is which layer: a legend for few layers, a scale for many."""
+    """Which color is which layer: a legend for few layers, a scale for many."""
     if n <= 6:
         for layer in range(n):
             panels[-1].plot([], [], color=_depth_color(layer, n), label=f"layer {layer + 1}")
@@ -163,7 +164,7 @@ class _Grid(NamedTuple):
     lines: list[str]
     is_swapped: bool
 
-    def names(self, of: RankedShown | RowShown) -> tuple[str, str]:
+    def names(self, of: CompetitorShown) -> tuple[str, str]:
         """The panel and the line that a competitor belongs to."""
         return (of.optimizer, of.activation) if self.is_swapped else (of.activation, of.optimizer)
 
@@ -364,7 +365,7 @@ def _folded(title: str, width: float) -> str:
 
 
 def _looks(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Colour and dashes of each line, in the order given."""
+    """Color and dashes of each line, in the order given."""
     return {
         name: {"color": COLORS[i % len(COLORS)], "linestyle": DASHES[i // len(COLORS) % len(DASHES)], "linewidth": 1.4}
         for i, name in enumerate(names)

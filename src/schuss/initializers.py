@@ -14,17 +14,19 @@ outputs the layer reads; keyword-only arguments are its parameters.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TypeAlias
+from importlib import import_module
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from schuss.activations import Activation, gaussian_mean, identity
-from schuss.definitions import Definition, description, lookup, names_of, signature
+from schuss.definitions import Definition, Settings, description, lookup, names_of, signature
 from schuss.errors import FormulaError, InvalidInput
 
 Weights: TypeAlias = NDArray[np.floating]
@@ -36,6 +38,13 @@ class Initializer(Definition):
     """A rule for initial weights; `he_normal(gain=0.5)` is a configured copy."""
 
     rule: Callable[..., Weights] = field(compare=False)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Pickle by name: the function cannot be, since in its module the name stands for this object."""
+        module, name = self.rule.__module__, self.rule.__name__
+        if getattr(getattr(sys.modules.get(module), name, None), "rule", None) is not self.rule:
+            return super().__reduce__()  # one made inside a function
+        return _named, (module, name, self.settings)
 
     def sample(self, random: Generator, shape: Shape, reads: Activation = identity) -> NDArray[np.float32]:
         """Weights float32 [fan_in, fan_out] for a layer that reads the outputs of the activation `reads`.
@@ -60,6 +69,12 @@ def initializer(function: Callable[..., Weights]) -> Initializer:
     return Initializer(
         name=function.__name__, rule=function, settings=settings, defaults=settings, description=description(function)
     )
+
+
+def _named(module: str, name: str, settings: Settings) -> Initializer:
+    """The initializer of that name in a module, configured."""
+    found: Initializer = getattr(import_module(module), name)
+    return replace(found, settings=settings)
 
 
 def find_initializer(wanted: str | Initializer) -> Initializer:

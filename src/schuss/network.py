@@ -89,5 +89,7 @@ def mlp(
 
     `init` applies to every layer, the output layer included.
     """
+    if not hasattr(hidden, "__iter__"):
+        raise InvalidInput(f"hidden must list the units of every layer, such as [64, 64], but is {hidden!r:.60}.")
     chosen = find_activation(activation)
     return Network(*(Dense(units, chosen, init) for units in hidden), output=output, output_init=init)

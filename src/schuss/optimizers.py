@@ -164,7 +164,10 @@ def sgd(w: Expression, g: Expression, *, lr: float = 0.01) -> Update:
 
 @optimizer(search=(1e-4, 1.0))
 def momentum(w: Expression, g: Expression, v: Expression, *, lr: float = 0.01, momentum: float = 0.9) -> Update:
-    """SGD with momentum (Polyak, 1964), in PyTorch's form: v ← μv + g, w ← w − lr·v; it zigzags less."""
+    """SGD with momentum (Polyak, 1964), in PyTorch's form: v ← μv + g, w ← w − lr·v; it zigzags less.
+
+    Keras keeps lr·v instead, which differs only while the learning rate changes.
+    """
     v = momentum * v + g
     return w - lr * v, v
 
@@ -178,7 +181,10 @@ def nesterov(w: Expression, g: Expression, v: Expression, *, lr: float = 0.01, m
 
 @optimizer(search=(1e-3, 1.0))
 def adagrad(w: Expression, g: Expression, s: Expression, *, lr: float = 0.01, epsilon: float = 1e-10) -> Update:
-    """A step size of its own for each weight, smaller the more it has moved (Duchi et al., 2011)."""
+    """A step size of its own for each weight, smaller the more it has moved (Duchi et al., 2011).
+
+    ε stands outside the root and s starts at 0, as in PyTorch; Keras has √(s + ε), and s starts at 0.1.
+    """
     s = s + g * g
     return w - lr * g / (sqrt(s) + epsilon), s
 
@@ -187,7 +193,10 @@ def adagrad(w: Expression, g: Expression, s: Expression, *, lr: float = 0.01, ep
 def rmsprop(
     w: Expression, g: Expression, s: Expression, *, lr: float = 0.01, decay: float = 0.99, epsilon: float = 1e-8
 ) -> Update:
-    """Adagrad that forgets, so that its steps do not die out (Hinton, 2012); `decay` is PyTorch's alpha."""
+    """Adagrad that forgets, so that its steps do not die out (Hinton, 2012); `decay` is PyTorch's alpha.
+
+    ε stands outside the root, as in PyTorch; Keras has √(s + ε), and 0.9 for the decay.
+    """
     s = decay * s + (1 - decay) * g * g
     return w - lr * g / (sqrt(s) + epsilon), s
 
@@ -197,7 +206,10 @@ def adam(
     w: Expression, g: Expression, m: Expression, v: Expression, t: Expression,
     *, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8,
 ) -> Update:  # fmt: skip
-    """Momentum and RMSProp together, both corrected for their start at zero (Kingma and Ba, 2015)."""
+    """Momentum and RMSProp together, both corrected for their start at zero (Kingma and Ba, 2015).
+
+    Algorithm 1 of the paper, as in PyTorch; Keras adds ε before the correction of v, and takes 1e-7.
+    """
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g * g
     return w - lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + epsilon), m, v

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -30,6 +28,7 @@ from schuss.network import Network
 from schuss.optimizers import Optimizer
 from schuss.recipe import Recipe
 from schuss.schedules import Schedule
+from schuss.writing import write_atomically
 
 FORMAT = 1
 
@@ -51,7 +50,7 @@ class Content(NamedTuple):
 
 
 def write(path: Path, content: Content) -> None:
-    """Write to a temporary file beside `path`, then rename: a full disk or a kill leaves the old file as it was."""
+    """Write a run file; an existing one is replaced only when the new one is complete."""
     from safetensors.numpy import save
 
     arrays = _arrays(content.outcome)
@@ -60,40 +59,15 @@ def write(path: Path, content: Content) -> None:
     write_atomically(path, raw)
 
 
-def write_atomically(path: Path, raw: bytes) -> None:
-    """Replace a file by new content, or leave it untouched; InvalidInput if the folder cannot be written to."""
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as temporary:
-            try:
-                temporary.write(raw)
-                temporary.flush()
-                os.fsync(temporary.fileno())
-                # A temporary file is private; the finished one gets the usual permissions.
-                Path(temporary.name).chmod(0o666 & ~_umask())
-                Path(temporary.name).replace(path)
-            except BaseException:
-                Path(temporary.name).unlink()
-                raise
-    except OSError as error:
-        raise InvalidInput(
-            f"cannot write {path}: {error.strerror}. Choose a folder that exists and can be written to."
-        ) from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def read(path: Path) -> Content:
     """Read a run file. RunFileError for anything that `write` cannot have written."""
     described, arrays = _raw(path)
     try:
         return _restore(json.loads(described), arrays)
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, SchussError, RecursionError) as error:
+        why = str(error).rstrip(".")
         raise RunFileError(
-            f"{path} is not a run file that this version can read ({str(error).rstrip('.')}). Train and save the run again."
+            f"{path} is not a run file that this version can read ({why}). Train and save the run again."
         ) from error
 
 

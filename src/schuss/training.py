@@ -45,6 +45,10 @@ class Job:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.network, Network):
+            raise InvalidInput(f"a network is an sc.Network, such as sc.mlp([64, 64]), but is {self.network!r:.60}.")
+        if not isinstance(self.recipe, Recipe):
+            raise InvalidInput(f"a recipe is an sc.Recipe, such as sc.Recipe('adam'), but is {self.recipe!r:.60}.")
         object.__setattr__(self, "seed", seed_number(self.seed))
 
 
@@ -205,7 +209,7 @@ def fit(
 
 
 def fit_many(
-    jobs: Sequence[Job],
+    jobs: Iterable[Job],
     data: object,
     *,
     engine: EngineName | Engine = "native",
@@ -217,6 +221,7 @@ def fit_many(
     A run is bit-identical to the one that `fit` returns for its job. A network that diverges is a run with the status
     "diverged" and disturbs no other.
     """
+    jobs = list(jobs)
     runs = dict(train_jobs(jobs, load(data), engine=engine, threads=threads, progress=progress))
     return [runs[number] for number in range(len(jobs))]
 
@@ -260,11 +265,11 @@ class _Plans:
 
     def groups(self) -> Iterator[tuple[EngineData, list[int]]]:
         """The jobs whose losses compare with the same targets, together."""
-        numbers: dict[int, list[int]] = {}
+        groups: dict[int, list[int]] = {}
         for number, loss in enumerate(self.losses):
-            numbers.setdefault(target_columns(self.data, loss), []).append(number)
-        for columns, group in numbers.items():
-            yield engine_data(self.data, columns), group
+            groups.setdefault(target_columns(self.data, loss), []).append(number)
+        for numbers in groups.values():
+            yield engine_data(self.data, self.losses[numbers[0]]), numbers
 
     def total_steps(self) -> int:
         done = 0 if self.start is None else self.start.step

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ from schuss.network import mlp
 from schuss.optimizers import Optimizer, find_optimizer
 from schuss.recipe import Recipe
 from schuss.training import EngineName, Job, ProgressCallback, Run, train_jobs
+
+Competitor = TypeVar("Competitor", Activation, Optimizer)
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "softplus")
 OPTIMIZERS = ("gd", "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")
@@ -88,10 +91,9 @@ def compare(  # noqa: PLR0913 (the axes and the budget of a comparison)
     (4, {'finished'})
     """
     dataset = load(data)
-    chosen = [find_activation(a) for a in activations]
-    rules = [find_optimizer(o) for o in optimizers]
-    _check_distinct("activation", [str(a) for a in chosen])
-    _check_distinct("optimizer", [str(o) for o in rules])
+    chosen = _competitors("activation", activations, find_activation)
+    rules = _competitors("optimizer", optimizers, find_optimizer)
+    _check_rates_are_free(rules)
     hidden = [positive_integer("width", width)] * positive_integer("depth", depth)
     networks = [mlp(hidden, a, init) for a in chosen]
     recipes = [
@@ -131,12 +133,28 @@ def compare(  # noqa: PLR0913 (the axes and the budget of a comparison)
     return study()
 
 
-def _check_distinct(kind: str, names: Sequence[str]) -> None:
-    if not names:
+def _competitors(kind: str, wanted: Iterable[Any], find: Callable[[Any], Competitor]) -> list[Competitor]:
+    """The definitions that take part, at least one and each once."""
+    if isinstance(wanted, str) or not isinstance(wanted, Iterable):
+        raise InvalidInput(f"the {kind}s to compare must be a list, but are {wanted!r:.60}.")
+    found = [find(each) for each in wanted]
+    if not found:
         raise InvalidInput(f"give at least one {kind} to compare.")
+    names = list(map(str, found))
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise InvalidInput(f"the {kind} {min(twice)} is given twice; give each of them its own name.")
+    return found
+
+
+def _check_rates_are_free(rules: Sequence[Optimizer]) -> None:
+    """Refuse an optimizer that comes with a learning rate of its own, which would be shown, but not used."""
+    for rule in rules:
+        if rule.lr != dict(rule.defaults)["lr"]:
+            raise InvalidInput(
+                f"a comparison tries learning rates by itself, but {rule} sets one; leave out lr (in Python, "
+                f"learning_rates=[{rule.lr:g}] tries that one alone)."
+            )
 
 
 def _rates(optimizer: Optimizer, wanted: int | Sequence[float]) -> NDArray[np.float64]:

@@ -178,7 +178,7 @@ class Encoding:
         return Encoding(columns, _target(values["target"]), values["standardize"])
 
 
-# --- learning an encoding ------------------------------------------------------------------------------------------
+# ---------------------------------------------------------------------------------------------- learning an encoding
 
 
 def learn_encoding(inputs: pl.DataFrame, target: Target, *, standardize: bool) -> tuple[Encoding, tuple[str, ...]]:
@@ -264,7 +264,7 @@ def _check_present(expected: Sequence[str], found: Sequence[str]) -> None:
         )
 
 
-# --- reading a description, which may come from an edited file -----------------------------------------------------
+# ---------------------------------------------------------------------------------------------- reading a description
 
 
 def _require(condition: bool, problem: str) -> None:

@@ -43,8 +43,9 @@ def target_columns(data: Dataset, loss: Loss) -> int:
     return 0 if loss.expression is None else n_outputs(data, loss)
 
 
-def engine_data(data: Dataset, columns: int) -> EngineData:
-    """The three parts with targets of so many columns, as `target_columns` says."""
+def engine_data(data: Dataset, loss: Loss) -> EngineData:
+    """The three parts with the targets that the loss compares predictions with."""
+    columns = target_columns(data, loss)
     return EngineData(*(_part(data, part, columns) for part in (data.train, data.valid, data.test)))
 
 

@@ -23,6 +23,7 @@ if tuple(_native.operations()) != OPERATIONS:
     raise ImportError("schuss._native was built for other operations than schuss.programs has; install schuss again.")
 
 _POLL_SECONDS = 0.05  # how often Python looks up while networks train: for progress and for Ctrl-C
+MOST_THREADS = 1024  # the limit of the C++ engine, and more than any machine has cores
 _IN_FLIGHT_PER_THREAD, _IN_FLIGHT = 4, 16  # plans handed over ahead: enough that no thread waits, few enough for memory
 
 
@@ -39,7 +40,9 @@ class NativeEngine:
     """
 
     def __init__(self, threads: int | None = None, instruction_set: str | None = None) -> None:
-        self.threads = positive_integer("threads", (os.cpu_count() or 1) if threads is None else threads)
+        self.threads = positive_integer(
+            "threads", min(os.cpu_count() or 1, MOST_THREADS) if threads is None else threads, at_most=MOST_THREADS
+        )
         known = _native.instruction_sets()
         self.instruction_set = known[0] if instruction_set is None else instruction_set
         if self.instruction_set not in known:

@@ -1,6 +1,6 @@
 """The engine that reads like the textbook: forward, back-propagation, update, in NumPy, at any depth.
 
-It is the oracle of the native engine, and it measures gradient flow at initialisation, in double precision, where a
+It is the oracle of the native engine, and it measures gradient flow at initialization, in double precision, where a
 gradient of 1e-60 is still a number.
 """
 
@@ -28,7 +28,6 @@ from schuss.engines import (
 )
 from schuss.layers import Layer
 from schuss.losses import Loss
-
 
 Float = TypeVar("Float", bound=np.floating[Any])
 
