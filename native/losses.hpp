@@ -73,10 +73,7 @@ class Loss {
     }
   }
 
-  float *last_delta(int slice) {
-    const int last = stack_.depth() - 1;
-    return stack_.delta(last) + slice * stack_.padded(last) * P;
-  }
+  float *last_delta(int slice) { return stack_.delta(stack_.depth() - 1, slice); }
 
   Stack &stack_;
   const int outputs_;
