@@ -65,7 +65,7 @@ class Trainer:
         """Return the number of updates done so far, over all networks."""
 
     def helped(self) -> int:
-        """Return the number of parts of steps and evaluations that were done by other threads than the network's own."""
+        """Return how many parts of steps were done by other threads than the network's own."""
 
     def pending(self) -> int:
         """Return the number of networks submitted and not yet returned by `poll`."""
