@@ -24,19 +24,19 @@ class Flow {
       const int units = stack_.layer(i).shape.outputs;
       stack_.forward_z(i, share);
       for (int s = slices.first; s < slices.last; s++) {
-        at(i, s).z = sum(stack_.z(i), units, units, s, value_of);
-        at(i, s).z_squares = sum(stack_.z(i), units, units, s, square_of);
+        at(i, s).z = sum(of_slice(stack_.z(i), units, s), units, s, value_of);
+        at(i, s).z_squares = sum(of_slice(stack_.z(i), units, s), units, s, square_of);
       }
       stack_.activate(i, share);
       for (int s = slices.first; s < slices.last; s++) {
-        at(i, s).values = sum(stack_.values(i), units, units, s, value_of);
-        at(i, s).value_squares = sum(stack_.values(i), units, units, s, square_of);
+        at(i, s).values = sum(of_slice(stack_.values(i), units, s), units, s, value_of);
+        at(i, s).value_squares = sum(of_slice(stack_.values(i), units, s), units, s, square_of);
       }
     }
     for (int s = slices.first; s < slices.last; s++) loss(s);
     for (int i = stack_.depth() - 1; i >= 0; i--) {
       for (int s = slices.first; s < slices.last; s++)
-        at(i, s).delta_squares = sum(stack_.delta(i), stack_.layer(i).shape.outputs, stack_.padded(i), s, square_of);
+        at(i, s).delta_squares = sum(stack_.delta(i, s), stack_.layer(i).shape.outputs, s, square_of);
       stack_.backward(i, share);
       turned(i);
     }
@@ -108,9 +108,12 @@ class Flow {
   };
 
   SliceSums &at(int layer, int slice) { return slices_[static_cast<std::size_t>(layer) * batch_.slices() + slice]; }
-  // Sum of f over the real entries of a slice of [slice][feature][P], slices `stride` features apart.
-  template <class F> double sum(const float *values, int features, long stride, int slice, F f) const {
-    return sum_over(values + slice * stride * P, features, batch_.lanes(slice), f);
+  static const float *of_slice(const float *values, int units, int slice) {
+    return values + static_cast<long>(slice) * units * P;
+  }
+  // Over the real entries of a slice.
+  template <class F> double sum(const float *slice, int units, int number, F f) const {
+    return sum_over(slice, units, batch_.lanes(number), f);
   }
 
   // Rows x units whose slope is below 1 % of the largest, and units whose slope is 0 on every row.

@@ -119,17 +119,16 @@ template <class F> void forward_product(Shape s, Batch batch, Range slices, cons
       }
 }
 
-// D = (W D') * slope. Deltas are stored with their features padded to a multiple of P; slope may be null (all ones).
+// D = (W D') * slope. The slices of both deltas are `stride` features apart; slope may be null (all ones).
 inline void backward_product(Shape s, Batch batch, Range slices, const float *w, const float *delta, const float *slope,
-                             float *out) {
-  const long in_rows = static_cast<long>(s.panels()) * P, out_rows = static_cast<long>(s.inputs + P - 1) / P * P;
+                             float *out, long stride) {
   for (int n = 0; n < s.outputs; n += kDepth)
     for (int row = 0; row < s.inputs; row += kBackwardRows)
       for (int slice = slices.first; slice < slices.last; slice++) {
         const int depth = std::min(kDepth, s.outputs - n);
         const bool last = n + depth == s.outputs;
         multiply<true>({depth, w + (static_cast<long>(n) * s.inputs) + row * P, static_cast<long>(s.inputs) * P,
-                        delta + (slice * in_rows + n) * P, out + (slice * out_rows + row) * P, n > 0, nullptr,
+                        delta + (slice * stride + n) * P, out + (slice * stride + row) * P, n > 0, nullptr,
                         last && slope ? slope + (static_cast<long>(slice) * s.inputs + row) * P : nullptr},
                        std::min(kBackwardRows, s.inputs - row), batch.vectors(slice));
       }
@@ -167,15 +166,14 @@ inline void transpose_block(const float *in, long in_stride, float *out, long ou
   unroll<V>([&](auto i) SCHUSS_INLINE { store(out + i * out_stride, r[i]); });
 }
 
-// Deltas [slice][feature][P samples] -> turned [panel][sample][P outputs].
-inline void turn(Shape s, Batch batch, Range slices, const float *delta, float *turned) {
-  const int panels = s.panels();
+// Deltas [slice][feature][P samples], slices `stride` features apart -> turned [panel][sample][P outputs].
+inline void turn(Shape s, Batch batch, Range slices, const float *delta, long stride, float *turned) {
   const long samples = static_cast<long>(batch.slices()) * P;
   for (int slice = slices.first; slice < slices.last; slice++)
-    for (int panel = 0; panel < panels; panel++)
+    for (int panel = 0; panel < s.panels(); panel++)
       for (int row = 0; row < s.lanes(panel); row += V)
         for (int lane = 0; lane < batch.lanes(slice); lane += V)
-          transpose_block(delta + ((static_cast<long>(slice) * panels + panel) * P + row) * P + lane, P,
+          transpose_block(delta + (slice * stride + panel * P + row) * P + lane, P,
                           turned + (panel * samples + slice * P + lane) * P + row, P);
 }
 

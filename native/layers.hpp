@@ -61,22 +61,22 @@ class Stack {
     add_layers(plan, threads);
     parameters_ = Aligned<float>(block_ * (2 + moments));
     const std::size_t samples = static_cast<std::size_t>(Batch{rows}.slices()) * P;
-    std::size_t widest = 0, all = 0, slopes = 0, values = layers_[0].shape.inputs * samples;
-    for (int i = 0; i < depth(); i++) {
-      const Layer &layer = layers_[i];
-      widest = std::max<std::size_t>(widest, padded(i));
-      widest = std::max<std::size_t>(widest, (layer.shape.inputs + P - 1) / P * P);
-      all += padded(i);
+    std::size_t all = 0, slopes = 0, values = layers_[0].shape.inputs * samples;
+    for (const Layer &layer : layers_) {
+      const long padded = static_cast<long>(layer.shape.panels()) * P;
+      delta_stride_ = std::max({delta_stride_, padded, static_cast<long>(layer.shape.inputs + P - 1) / P * P});
+      all += padded;
       values += layer.shape.outputs * samples;
       if (layer.activation >= 0) slopes += layer.shape.outputs * samples;
     }
     values_memory_ = Aligned<float>(values + slopes);
-    for (Aligned<float> &buffer : delta_) buffer = Aligned<float>(widest * samples);
+    for (Aligned<float> &buffer : delta_) buffer = Aligned<float>(delta_stride_ * samples);
     // Threads take the way back through all layers before the gradients; one thread stays with a layer in its cache.
-    turned_ = Aligned<float>((threads > 1 ? all : widest) * samples);
-    for (int i = 0, at = 0; i < depth(); i++) {
-      layers_[i].turned = turned_.data() + at * samples;
-      if (threads > 1) at += static_cast<int>(padded(i));
+    turned_ = Aligned<float>((threads > 1 ? all : delta_stride_) * samples);
+    float *turned = turned_.data();
+    for (Layer &layer : layers_) {
+      layer.turned = turned;
+      if (threads > 1) turned += layer.shape.panels() * P * samples;
     }
     targets = Aligned<float>(plan.sizes.back() * samples);
     labels = Aligned<int>(samples);
@@ -98,8 +98,9 @@ class Stack {
   float *prediction() const { return values_.back(); }
   // z of layer i, after forward_z(i) and before activate(i), which overwrites it.
   float *z(int i) const { return layers_[i].slope ? layers_[i].slope : values_[i + 1]; }
-  float *delta(int i) { return delta_[i % 2].data(); }  // of layer i, until that of layer i - 2 is computed
-  long padded(int i) const { return static_cast<long>(layers_[i].shape.panels()) * P; }  // rows of a slice of delta(i)
+  // Of layer i, until that of layer i - 2 is computed. Each slice has its own place, the same for all layers: threads
+  // are not at the same layer at the same time.
+  float *delta(int i, int slice) { return delta_[i % 2].data() + slice * delta_stride_ * P; }
 
   // Calls f(offset in a block, offset in canonical order, count) for each stretch of parameters.
   template <class F> void each_stretch(F f) const {
@@ -158,9 +159,10 @@ class Stack {
     const Layer &l = layers_[i];
     const Range slices = share.of(batch_.slices());
     clear_padding(i, slices);
-    turn(l.shape, batch_, slices, delta(i), l.turned);
+    turn(l.shape, batch_, slices, delta(i, 0), delta_stride_, l.turned);
     if (i > 0)
-      backward_product(l.shape, batch_, slices, parameters() + l.weights, delta(i), layers_[i - 1].slope, delta(i - 1));
+      backward_product(l.shape, batch_, slices, parameters() + l.weights, delta(i, 0), layers_[i - 1].slope,
+                       delta(i - 1, 0), delta_stride_);
   }
   // The gradient of the parameters of a layer, added to what is there when accumulating. For a share of its inputs.
   void add_gradient(int i, bool accumulate, Share share = {}) {
@@ -226,12 +228,12 @@ class Stack {
   }
   // Deltas of features that do not exist are zero: their lanes of the gradient then stay zero, too.
   void clear_padding(int i, Range slices) {
-    const int outputs = layers_[i].shape.outputs;
+    const Shape shape = layers_[i].shape;
     for (int slice = slices.first; slice < slices.last; slice++)
-      std::fill(delta(i) + (slice * padded(i) + outputs) * P, delta(i) + (slice + 1) * padded(i) * P, 0.f);
+      std::fill(delta(i, slice) + shape.outputs * P, delta(i, slice) + shape.panels() * P * P, 0.f);
   }
 
-  long block_ = 0;
+  long block_ = 0, delta_stride_ = 0;
   Batch batch_{0};
   std::vector<Layer> layers_;
   std::vector<Panel> panels_;       // in the order of the block

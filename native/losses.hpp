@@ -81,10 +81,7 @@ class Loss {
     scale_delta(last_delta(slice), slope ? slope + slice * count : nullptr, scale, count);
   }
 
-  float *last_delta(int slice) {
-    const int last = stack_.depth() - 1;
-    return stack_.delta(last) + slice * stack_.padded(last) * P;
-  }
+  float *last_delta(int slice) { return stack_.delta(stack_.depth() - 1, slice); }
 
   Stack &stack_;
   const int outputs_;

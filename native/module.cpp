@@ -271,6 +271,7 @@ class Trainer {
     return result;
   }
   long steps() const { return pool_->steps(); }
+  long helped() const { return pool_->helped(); }
   long pending() const { return pool_->pending(); }
   void cancel() {
     const nb::gil_scoped_release release;
@@ -330,6 +331,7 @@ NB_MODULE(_native, m) {
       .def("submit", &Trainer::submit, "key"_a, "plan"_a)
       .def("poll", &Trainer::poll, "timeout"_a)
       .def("steps", &Trainer::steps)
+      .def("helped", &Trainer::helped)
       .def("pending", &Trainer::pending)
       .def("cancel", &Trainer::cancel);
 }

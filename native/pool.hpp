@@ -74,6 +74,8 @@ class Pool {
     for (const Counter &counter : steps_) sum += counter.count.load(std::memory_order_relaxed);
     return sum;
   }
+  // Parts of a step or an evaluation that were done by other threads than the network's own.
+  long helped() const { return helped_.load(std::memory_order_relaxed); }
 
  private:
   struct alignas(128) Counter {  // a cache line each
@@ -99,7 +101,7 @@ class Pool {
       if (queue_.empty()) {
         team->join();
         lock.unlock();
-        team->help([this] { return wanted_.load(std::memory_order_relaxed); });
+        team->help([this] { return wanted_.load(std::memory_order_relaxed); }, helped_);
         lock.lock();
         continue;
       }
@@ -233,6 +235,7 @@ class Pool {
   bool closing_ = false;
   std::atomic<long> generation_{0};
   std::vector<Counter> steps_;
+  std::atomic<long> helped_{0};
   std::vector<std::thread> workers_;
 };
 

@@ -70,13 +70,15 @@ class Team {
   // For helpers. Joining is only for one thread at a time, and not after `close`.
   bool wants_help() const { return size() < most_; }
   void join() { helpers_.fetch_add(1, std::memory_order_relaxed); }
-  // Takes parts until the leader has finished or `stop()`.
-  template <class F> void help(F stop) {
+  // Takes parts until the leader has finished or `stop()`, and counts them in `taken`.
+  template <class F> void help(F stop, std::atomic<long> &taken) {
     for (Patience patience; !closed_.load(std::memory_order_relaxed) && !stop();) {
-      if (take_part())
+      if (take_part()) {
+        taken.fetch_add(1, std::memory_order_relaxed);
         patience = {};
-      else
+      } else {
         patience.wait();
+      }
     }
     helpers_.fetch_sub(1, std::memory_order_release);  // from now on the team may be gone
   }

@@ -72,6 +72,9 @@ class Trainer:
     def steps(self) -> int:
         """Return the number of updates done so far, over all networks."""
 
+    def helped(self) -> int:
+        """Return how many parts of steps were done by other threads than the network's own."""
+
     def pending(self) -> int:
         """Return the number of networks submitted and not yet returned by `poll`."""
 
