@@ -49,9 +49,9 @@ template <int number> void kernel(float *const *arrays, const float *scalars, lo
   constexpr const BuiltIn &p = built_ins[number];
   constexpr int n_arrays = p.inputs + p.outputs, first_scalar = n_arrays + p.temporaries;
   float *array[n_arrays];
-  Vec scalar[p.scalars + 1];  // + 1: there may be none
+  Vec scalar[p.broadcast + 1];  // + 1: there may be none
   unroll<n_arrays>([&](auto i) SCHUSS_INLINE { array[i] = arrays[i]; });
-  unroll<p.scalars>([&](auto i) SCHUSS_INLINE { scalar[i] = load(scalars + i * V); });
+  unroll<p.broadcast>([&](auto i) SCHUSS_INLINE { scalar[i] = load(scalars + i * V); });
   for (long at = 0; at < count; at += V) {
     Vec r[first_scalar];
     unroll<p.inputs>([&](auto i) SCHUSS_INLINE { r[i] = load(array[i] + at); });
