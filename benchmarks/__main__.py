@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import comparison, contenders, machine, peak, report, startup
+from benchmarks import comparison, contenders, machine, peak, report, startup, sweep
 from benchmarks.shapes import SHAPES, Shape
 from benchmarks.workers import Setting, Workers, is_installed, thread_counts
 
@@ -33,6 +33,8 @@ def main() -> None:
         print(report.machine_text(everything["machine"], peaks, peak.method()), end="\n\n")
         print(report.shapes_text(shapes), report.steps_table(steps, peaks), report.INCLUDED, sep="\n\n", end="\n\n")
         everything["users"] = users_speed(workers, options)
+    print("measuring updates alone", file=sys.stderr)
+    everything["sweep"] = sweep.measure(options.quick)
     everything["startup"] = startup.measure(3 if options.quick else 10)
     if not options.quick:
         everything["comparison"] = comparison.measure()
@@ -94,6 +96,7 @@ def seconds(options: argparse.Namespace) -> float:
 def others_table(everything: Mapping[str, Any]) -> str:
     """Everything but the steps."""
     rows = [[f"speed of {what}", f"{value:.0%}", "≥ 80 %"] for what, value in everything["users"].items()]
+    rows += sweep.table_rows(everything["sweep"])
     waits = everything["startup"]
     rows += [
         ["`import schuss`, on top of NumPy", f"{waits['import']:.2f} s", "≤ 0.25 s"],

@@ -83,9 +83,9 @@ struct Program {
 };
 using ProgramPtr = std::shared_ptr<const Program>;
 
-// The array code of a built-in definition, known when the kernels are compiled. Constants and scalars are data.
+// The array code of a built-in definition, known when the kernels are compiled; what is broadcast to it is data.
 struct BuiltIn {
-  int inputs, outputs, temporaries, scalars, length;
+  int inputs, outputs, temporaries, broadcast, length;
   const Instruction *code;
 };
 int find_built_in(const Program &program);  // its number, or -1

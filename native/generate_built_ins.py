@@ -34,43 +34,48 @@ inline constexpr BuiltIn built_ins[] = {{
 
 
 def main() -> None:
+    """Leave the header alone where nothing has changed: what includes it is not compiled again."""
     package, header = map(Path, sys.argv[1:])
     schuss = ModuleType("schuss")
     schuss.__path__ = [str(package)]
     sys.modules["schuss"] = schuss
-    new = text(distinct(programs()))
-    if not header.exists() or header.read_text(encoding="utf-8") != new:
-        header.write_text(new, encoding="utf-8")
+    written = text(distinct(programs()))
+    if not header.exists() or header.read_text(encoding="utf-8") != written:
+        header.write_text(written, encoding="utf-8")
 
 
 def programs() -> Iterable[tuple[str, Program]]:
-    """Everything the engine knows by name and runs over arrays."""
+    """Everything the engine knows by name and runs over arrays.
+
+    Also with other hyper-parameters: a factor of 1, the default of elu's alpha, is no instruction.
+    """
     activations, losses, optimizers = (
         import_module(f"schuss.{name}") for name in ("activations", "losses", "optimizers")
     )
     for known in (activations.ACTIVATIONS, losses.LOSSES, optimizers.OPTIMIZERS):
-        for name, definition in known.items():
-            if definition.program is not None:
-                yield name, definition.program
+        for definition in known.values():
+            other = {name: 0.7 + 0.01 * i for i, (name, _) in enumerate(definition.settings)}
+            for each in (definition, definition(**other)):
+                if each.program is not None:
+                    yield str(each), each.program
 
 
-def distinct(named: Iterable[tuple[str, Program]]) -> list[tuple[str, Program]]:
-    """Programs of different code; constants and scalars are data, so definitions often share one (elu and celu)."""
-    found: dict[object, tuple[list[str], Program]] = {}
-    for name, program in named:
-        key = (len(program.inputs), program.n_outputs, program.n_temporaries, program.code)
-        found.setdefault(key, ([], program))[0].append(name)
-    return [(", ".join(names), program) for names, program in found.values()]
+def distinct(programs: Iterable[tuple[str, Program]]) -> list[tuple[str, Program]]:
+    """The first program of each code: constants and scalars are data, so that definitions often share one."""
+    found: dict[object, tuple[str, Program]] = {}
+    for name, p in programs:
+        found.setdefault((p.inputs, p.n_outputs, p.n_temporaries, p.code), (name, p))
+    return list(found.values())
 
 
-def text(named: Iterable[tuple[str, Program]]) -> str:
+def text(programs: Iterable[tuple[str, Program]]) -> str:
     """The header."""
     codes, table = [], []
-    for number, (names, p) in enumerate(named):
+    for number, (name, p) in enumerate(programs):
         rows = ", ".join(f"{{Operation::{operation}, {d}, {a}, {b}, {c}}}" for operation, d, a, b, c in p.code)
-        codes.append(f"inline constexpr Instruction code_{number}[] = {{{rows}}};")
-        counts = (len(p.inputs), p.n_outputs, p.n_temporaries, len(p.broadcast))
-        table.append(f"    {{{', '.join(map(str, counts))}, {len(p.code)}, code_{number}}},  // {names}")
+        codes.append(f"inline constexpr Instruction code_{number}[] = {{{rows}}};  // {name}")
+        counts = len(p.inputs), p.n_outputs, p.n_temporaries, len(p.broadcast), len(p.code)
+        table.append(f"    {{{', '.join(map(str, counts))}, code_{number}}},")
     return HEADER.format(codes="\n".join(codes), table="\n".join(table))
 
 

@@ -9,9 +9,8 @@
 namespace schuss::SCHUSS_BUILD {
 namespace {
 
-// What an instruction gives is a float, as in the machine, where it goes through memory: no product of one instruction
-// may be contracted with a sum of the next, which would change its last bit.
-SCHUSS_INLINE inline Vec rounded(Vec x) {
+// Hides from the compiler where x comes from, at the cost of nothing, or of a copy to another register.
+SCHUSS_INLINE inline Vec opaque(Vec x) {
 #if defined(__x86_64__)
   asm("" : "+v"(x));
 #elif defined(__aarch64__)
@@ -20,12 +19,7 @@ SCHUSS_INLINE inline Vec rounded(Vec x) {
   return x;
 }
 
-// The others give an operand or a constant, bit for bit; unrounded, a comparison can melt into what it selects.
-constexpr bool rounds(Operation o) {
-  return (o >= Operation::exp && o < Operation::maximum) || o == Operation::fma;
-}
-
-template <Operation operation> SCHUSS_INLINE inline Vec compute(Vec a, Vec b, Vec c) {
+template <Operation operation> SCHUSS_INLINE inline Vec plain(Vec a, Vec b, Vec c) {
 #define SCHUSS_UNARY(name) \
   if constexpr (operation == Operation::name) return name(a);
 #define SCHUSS_BINARY(name) \
@@ -38,13 +32,26 @@ template <Operation operation> SCHUSS_INLINE inline Vec compute(Vec a, Vec b, Ve
 #undef SCHUSS_TERNARY
 }
 
+// One instruction, with the bits that the machine gives, where operands and results go through memory: no product of
+// one may be contracted with a sum of the next, and none may be shared by two of which only one would contract it.
+template <Operation operation> SCHUSS_INLINE inline Vec compute(Vec a, Vec b, Vec c) {
+  constexpr bool is_function = operation >= Operation::exp && operation <= Operation::cos;
+  constexpr bool is_arithmetic = operation >= Operation::add && operation <= Operation::pow;
+  if constexpr (is_function) return opaque(plain<operation>(opaque(a), b, c));
+  if constexpr (is_arithmetic) return opaque(plain<operation>(a, b, c));
+  if constexpr (operation == Operation::fma) return opaque(plain<operation>(a, opaque(b), c));
+  return plain<operation>(a, b, c);  // no product: a comparison may melt into what it selects
+}
+
+template <int i> using Constant = std::integral_constant<int, i>;
+
 template <int number> void kernel(float *const *arrays, const float *scalars, long count) {
   constexpr const BuiltIn &p = built_ins[number];
   constexpr int n_arrays = p.inputs + p.outputs, first_scalar = n_arrays + p.temporaries;
   float *array[n_arrays];
-  Vec scalar[p.scalars + 1];  // + 1: there may be none
+  Vec scalar[p.broadcast + 1];  // + 1: there may be none
   unroll<n_arrays>([&](auto i) SCHUSS_INLINE { array[i] = arrays[i]; });
-  unroll<p.scalars>([&](auto i) SCHUSS_INLINE { scalar[i] = load(scalars + i * V); });
+  unroll<p.broadcast>([&](auto i) SCHUSS_INLINE { scalar[i] = load(scalars + i * V); });
   for (long at = 0; at < count; at += V) {
     Vec r[first_scalar];
     unroll<p.inputs>([&](auto i) SCHUSS_INLINE { r[i] = load(array[i] + at); });
@@ -56,10 +63,8 @@ template <int number> void kernel(float *const *arrays, const float *scalars, lo
     };
     unroll<p.length>([&](auto k) SCHUSS_INLINE {
       constexpr Instruction i = p.code[k];
-      const Vec result = compute<i.operation>(operand(std::integral_constant<int, i.a>{}),
-                                              operand(std::integral_constant<int, i.b>{}),
-                                              operand(std::integral_constant<int, i.c>{}));
-      r[i.destination] = rounds(i.operation) ? rounded(result) : result;
+      r[i.destination] =
+          compute<i.operation>(operand(Constant<i.a>{}), operand(Constant<i.b>{}), operand(Constant<i.c>{}));
     });
     unroll<p.outputs>([&](auto i) SCHUSS_INLINE { store(array[p.inputs + i] + at, r[p.inputs + i]); });
   }

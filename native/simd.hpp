@@ -185,8 +185,9 @@ struct Logarithm {
   Vec f;
 };
 SCHUSS_INLINE inline Logarithm logarithm(Vec u) {
-  const Int e = (bits(u) - 0x3f3504f3) >> 23;
-  return {e, from_bits(bits(u) - (e << 23)) - 1};
+  const Int magnitude = bits(u) & 0x7fffffff;  // the bits of -0 less anything are no int
+  const Int e = (magnitude - 0x3f3504f3) >> 23;
+  return {e, from_bits(magnitude - (e << 23)) - 1};
 }
 SCHUSS_INLINE inline Vec finish(Logarithm l) {  // e ln 2 + log(1 + f)
   const Vec e = __builtin_convertvector(l.e, Vec), f = l.f, f2 = f * f;
