@@ -190,7 +190,7 @@ void Plan::check(const Data &data) const {
   require(start.best.empty() || start.best.size() == start.parameters.size(),
           "best: expected as many values as parameters, or none");
   const long steps = start.step + std::max(0L, epochs - start.epoch) * steps_per_epoch(data.train.rows);
-  require(learning_rate_index < 0 || static_cast<long>(learning_rates.size()) >= steps,
+  require(learning_rate_index < 0 || static_cast<long>(learning_rates->size()) >= steps,
           "learning_rates: expected one for each step of the training");
 }
 

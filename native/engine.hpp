@@ -120,7 +120,7 @@ struct Plan {
   std::vector<double> hyperparameters;
   int learning_rate_index = -1;        // which hyper-parameter `learning_rates` replaces
   bool uses_time = false;              // the step, counted from 1, is the last scalar input
-  std::vector<double> learning_rates;  // one a step of the whole training
+  std::shared_ptr<const std::vector<double>> learning_rates;  // one a step of the whole training
   long batch_size = 1, epochs = 0;
   long patience = -1;      // -1: none
   double clip_norm = 0;    // 0: none

@@ -115,7 +115,7 @@ class Training {
   }
   // Of the optimizer in the coming update.
   const std::vector<double> &scalars() {
-    if (plan_.learning_rate_index >= 0) scalars_[plan_.learning_rate_index] = plan_.learning_rates[state_.step];
+    if (plan_.learning_rate_index >= 0) scalars_[plan_.learning_rate_index] = (*plan_.learning_rates)[state_.step];
     if (plan_.uses_time) scalars_.back() = static_cast<double>(state_.step + 1);
     return scalars_;
   }

@@ -102,7 +102,7 @@ def auto_gain(reads: Activation) -> float:
 @initializer
 def zeros(random: Generator, shape: Shape, reads: Activation) -> Weights:
     """All zero: every unit of a layer computes and learns the same, so a stack does not learn."""
-    return np.zeros(shape)
+    return np.zeros(shape, dtype=np.float32)
 
 
 @initializer

@@ -12,16 +12,16 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schuss import runfile
 from schuss.data import Dataset, Encoding, Part, load
-from schuss.engines import HISTORY, Engine, EngineData, EnginePart, Outcome, Plan, State, Status
+from schuss.engines import HISTORY, Engine, EngineData, EnginePart, Outcome, Plan, State, Status, Vector
 from schuss.engines.encoded import default_loss, engine_data, n_outputs, target_columns
 from schuss.engines.native import NativeEngine
 from schuss.engines.reference import ReferenceEngine, score, weights
@@ -31,7 +31,6 @@ from schuss.layers import Layer
 from schuss.losses import Loss, binary_cross_entropy, softmax_cross_entropy
 from schuss.network import Network, mlp
 from schuss.recipe import Recipe
-from schuss.schedules import Schedule
 
 EngineName: TypeAlias = Literal["native", "reference"]
 
@@ -236,6 +235,7 @@ def train_jobs(
     start: State | None = None,
 ) -> Iterator[tuple[int, Run]]:
     """Yield (number of the job, run) as networks finish, in any order."""
+    jobs = list(jobs)
     losses = [_loss(job, data) for job in jobs]
     working = _engine(engine, threads)
     plans = _Plans(jobs, losses, data, start)
@@ -256,12 +256,17 @@ def _engine(engine: EngineName | Engine, threads: int | None) -> Engine:
     return engine
 
 
+_SHARED = 1024  # at most so many different plans are kept in mind: each has a learning rate for every step
+
+
 class _Plans:
     """Jobs turned into plans, one at a time: a population's initial weights need not exist all at once."""
 
     def __init__(self, jobs: Sequence[Job], losses: Sequence[Loss], data: Dataset, start: State | None) -> None:
         self.jobs, self.losses, self.data, self.start = jobs, losses, data, start
         self.rows = len(data.train)
+        self._shared: dict[tuple[int, int], partial[Plan]] = {}
+        self._drawn: tuple[Network | None, int, Vector] = (None, 0, np.zeros(0))
 
     def groups(self) -> Iterator[tuple[EngineData, list[int]]]:
         """The jobs whose losses compare with the same targets, together."""
@@ -280,24 +285,30 @@ class _Plans:
         return _steps(self.rows, self.jobs[number].recipe) - outcome.state.step
 
     def layers(self, number: int) -> tuple[Layer, ...]:
-        return self.jobs[number].network.layers(self.data.n_inputs, n_outputs(self.data, self.losses[number]))
+        return cast(tuple[Layer, ...], self._all_but_seed(number).keywords["layers"])
 
     def plan(self, number: int) -> Plan:
-        job, layers = self.jobs[number], self.layers(number)
-        recipe = job.recipe
-        return Plan(
-            layers=layers,
-            loss=self.losses[number],
-            optimizer=recipe.optimizer,
-            learning_rates=_learning_rates(recipe.optimizer.lr, recipe.schedule, _steps(self.rows, recipe)),
-            batch_size=min(recipe.batch_size or self.rows, self.rows),
-            epochs=recipe.epochs,
-            patience=recipe.patience,
-            clip_norm=recipe.clip_norm,
-            seed=job.seed,
-            watch=_doubling(recipe.epochs),
-            start=self.start or _fresh(job, layers),
-        )
+        return self._all_but_seed(number)(seed=self.jobs[number].seed, start=self.start or self._fresh(number))
+
+    def _all_but_seed(self, number: int) -> partial[Plan]:
+        """What jobs with the same network and recipe share. By identity: to compare them takes longer than the rest."""
+        job = self.jobs[number]
+        key = (id(job.network), id(job.recipe))
+        if key not in self._shared:
+            if len(self._shared) == _SHARED:
+                self._shared.clear()
+            self._shared[key] = _all_but_seed(job, self.losses[number], self.data)
+        return self._shared[key]
+
+    def _fresh(self, number: int) -> State:
+        """The start of a new training. A comparison trains one network from one seed by many recipes in a row."""
+        job = self.jobs[number]
+        network, seed, parameters = self._drawn
+        if network is not job.network or seed is not job.seed:
+            layers = self.layers(number)
+            parameters = job.network.initial(layers[0].n_in, layers[-1].n_out, job.seed)
+            self._drawn = job.network, job.seed, parameters
+        return State(parameters, np.zeros((len(job.recipe.optimizer.state), len(parameters)), np.float32))
 
     def run(self, number: int, outcome: Outcome) -> Run:
         job = self.jobs[number]
@@ -336,19 +347,25 @@ def _steps(rows: int, recipe: Recipe) -> int:
     return -(-rows // min(recipe.batch_size or rows, rows)) * recipe.epochs
 
 
-@lru_cache(maxsize=64)
-def _learning_rates(lr: float, schedule: Schedule, steps: int) -> NDArray[np.float64]:
-    return lr * schedule.factors(steps)
+def _all_but_seed(job: Job, loss: Loss, data: Dataset) -> partial[Plan]:
+    recipe, rows = job.recipe, len(data.train)
+    return partial(
+        Plan,
+        layers=job.network.layers(data.n_inputs, n_outputs(data, loss)),
+        loss=loss,
+        optimizer=recipe.optimizer,
+        learning_rates=recipe.optimizer.lr * recipe.schedule.factors(_steps(rows, recipe)),
+        batch_size=min(recipe.batch_size or rows, rows),
+        epochs=recipe.epochs,
+        patience=recipe.patience,
+        clip_norm=recipe.clip_norm,
+        watch=_doubling(recipe.epochs),
+    )
 
 
 def _doubling(epochs: int) -> tuple[int, ...]:
     """0, 1, 2, 4, … and the last epoch: a handful of measurements cost at most 3 % of a training."""
     return (0, *(2**k for k in range(epochs.bit_length()) if 2**k < epochs), epochs)
-
-
-def _fresh(job: Job, layers: tuple[Layer, ...]) -> State:
-    parameters = job.network.initial(layers[0].n_in, layers[-1].n_out, job.seed)
-    return State(parameters, np.zeros((len(job.recipe.optimizer.state), len(parameters)), np.float32))
 
 
 # ---------------------------------------------------------------------------------------------- resume
