@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.figures import PERCENT, TIMES, Figure
 from benchmarks.peak import compiler
 from schuss.engines.native import instruction_set
 from schuss.optimizers import OPTIMIZERS, Optimizer
@@ -101,19 +102,20 @@ def measure(quick: bool) -> dict[str, dict[str, float]]:
     return best
 
 
-def table_rows(results: dict[str, dict[str, float]]) -> list[list[str]]:
-    """The worst optimizer in each respect, for the table of `make bench`."""
+def figures(results: dict[str, dict[str, float]]) -> list[Figure]:
+    """The worst optimizer in each respect."""
     rules = {name: ways for name, ways in results.items() if name in OPTIMIZERS}
     if not rules:
-        return [["update alone", "no compiler", ""]]
+        return []
     triad = results["triad"]["GB/s"]
     by_hand = max((ways["kernel"] / ways["by hand"], name) for name, ways in rules.items())
     traffic = min((ways["GB/s"] / triad, name) for name, ways in rules.items())
     machine = max((ways["machine"] / ways["kernel"], name) for name, ways in rules.items())
+    memory = f"update from memory, of the triad's {triad:.0f} GB/s ({traffic[1]})"
     return [
-        [f"update in the cache, against a loop by hand ({by_hand[1]})", f"{by_hand[0]:.2f} ×", "≤ 1.2 ×"],
-        [f"update from memory, of the triad's {triad:.0f} GB/s ({traffic[1]})", f"{traffic[0]:.0%}", "≥ 85 %"],
-        [f"update in the cache by the machine, against the kernel ({machine[1]})", f"{machine[0]:.1f} ×", ""],
+        Figure(f"update in the cache, against a loop by hand ({by_hand[1]})", by_hand[0], TIMES, at_most=1.2),
+        Figure(memory, traffic[0], PERCENT, at_least=0.85),
+        Figure(f"update in the cache by the machine, against the kernel ({machine[1]})", machine[0], TIMES),
     ]
 
 

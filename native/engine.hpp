@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <memory>
@@ -22,10 +21,9 @@ template <class T> class Aligned {
  public:
   Aligned() = default;
   explicit Aligned(std::size_t count) {
+    if (count == 0) return;
     const std::size_t bytes = (count * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
-    if (bytes == 0) return;
-    data_.reset(static_cast<T *>(std::aligned_alloc(kAlignment, bytes)));
-    if (!data_) throw std::bad_alloc();
+    data_.reset(static_cast<T *>(::operator new(bytes, std::align_val_t{kAlignment})));
     std::memset(data_.get(), 0, bytes);
   }
   T *data() { return data_.get(); }
@@ -36,7 +34,7 @@ template <class T> class Aligned {
  private:
   static constexpr std::size_t kAlignment = 128;
   struct Free {
-    void operator()(T *p) const { std::free(p); }
+    void operator()(T *p) const { ::operator delete(p, std::align_val_t{kAlignment}); }
   };
   std::unique_ptr<T, Free> data_;
 };

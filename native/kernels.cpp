@@ -34,39 +34,49 @@ template <Operation operation> SCHUSS_INLINE inline Vec plain(Vec a, Vec b, Vec 
 
 // One instruction, with the bits that the machine gives, where operands and results go through memory: no product of
 // one may be contracted with a sum of the next, and none may be shared by two of which only one would contract it.
+// Functions of one argument may share what they compute, as softplus and its slope do: the products in them that two
+// could share and add to are by powers of two, so exact.
 template <Operation operation> SCHUSS_INLINE inline Vec compute(Vec a, Vec b, Vec c) {
   constexpr bool is_function = operation >= Operation::exp && operation <= Operation::cos;
   constexpr bool is_arithmetic = operation >= Operation::add && operation <= Operation::pow;
-  if constexpr (is_function) return opaque(plain<operation>(opaque(a), b, c));
-  if constexpr (is_arithmetic) return opaque(plain<operation>(a, b, c));
+  if constexpr (is_function || is_arithmetic) return opaque(plain<operation>(a, b, c));
   if constexpr (operation == Operation::fma) return opaque(plain<operation>(a, opaque(b), c));
   return plain<operation>(a, b, c);  // no product: a comparison may melt into what it selects
 }
 
-template <int i> using Constant = std::integral_constant<int, i>;
+// Instruction k of a built-in on the registers r, after which come the scalars.
+template <int built_in, int k> SCHUSS_INLINE inline void step(Vec *r, const Vec *scalar) {
+  constexpr BuiltIn p = built_ins[built_in];
+  constexpr Instruction now = p.code[k];
+  constexpr int first_scalar = p.inputs + p.outputs + p.temporaries;
+  const auto operand = [&](int i) SCHUSS_INLINE {  // of -1, which is not used, some register
+    return i >= first_scalar ? scalar[i - first_scalar] : r[i < 0 ? 0 : i];
+  };
+  r[now.destination] = compute<now.operation>(operand(now.a), operand(now.b), operand(now.c));
+}
 
-template <int number> void kernel(float *const *arrays, const float *scalars, long count) {
-  constexpr const BuiltIn &p = built_ins[number];
-  constexpr int n_arrays = p.inputs + p.outputs, first_scalar = n_arrays + p.temporaries;
+// Two vectors at a time: one fills the waits of the other, which are long in chains such as log1p(exp(-|z|)).
+template <int built_in> void kernel(float *const *arrays, const float *scalars, long count) {
+  constexpr BuiltIn p = built_ins[built_in];
+  constexpr int n_arrays = p.inputs + p.outputs;
   float *array[n_arrays];
   Vec scalar[p.broadcast + 1];  // + 1: there may be none
   unroll<n_arrays>([&](auto i) SCHUSS_INLINE { array[i] = arrays[i]; });
   unroll<p.broadcast>([&](auto i) SCHUSS_INLINE { scalar[i] = load(scalars + i * V); });
-  for (long at = 0; at < count; at += V) {
-    Vec r[first_scalar];
-    unroll<p.inputs>([&](auto i) SCHUSS_INLINE { r[i] = load(array[i] + at); });
-    const auto operand = [&](auto i) SCHUSS_INLINE {
-      if constexpr (i >= first_scalar)
-        return scalar[i - first_scalar];
-      else
-        return r[i < 0 ? 0 : i];  // 0: stands for an operand that is not used
-    };
-    unroll<p.length>([&](auto k) SCHUSS_INLINE {
-      constexpr Instruction i = p.code[k];
-      r[i.destination] =
-          compute<i.operation>(operand(Constant<i.a>{}), operand(Constant<i.b>{}), operand(Constant<i.c>{}));
+  for (long at = 0; at < count; at += P) {
+    Vec r[2][n_arrays + p.temporaries];
+    unroll<p.inputs>([&](auto i) SCHUSS_INLINE {
+      r[0][i] = load(array[i] + at);
+      r[1][i] = load(array[i] + at + V);
     });
-    unroll<p.outputs>([&](auto i) SCHUSS_INLINE { store(array[p.inputs + i] + at, r[p.inputs + i]); });
+    unroll<p.length>([&](auto k) SCHUSS_INLINE {
+      step<built_in, k>(r[0], scalar);
+      step<built_in, k>(r[1], scalar);
+    });
+    unroll<p.outputs>([&](auto i) SCHUSS_INLINE {
+      store(array[p.inputs + i] + at, r[0][p.inputs + i]);
+      store(array[p.inputs + i] + at + V, r[1][p.inputs + i]);
+    });
   }
 }
 
