@@ -155,7 +155,7 @@ struct Control {
 // One build of the kernels.
 struct Engine {
   const char *name;
-  Outcome (*train)(const Plan &plan, const Data &data, Control &control);
+  Outcome (*train)(Plan &plan, const Data &data, Control &control);  // takes plan.start away
   void (*evaluate)(const Program &program, const std::vector<double> &scalars, float *const *arrays, long count);
   void (*predict)(const Plan &plan, const Part &part, float *predictions);
   int padding;  // `count` of evaluate is a multiple of this

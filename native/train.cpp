@@ -29,7 +29,7 @@ void shuffle(std::vector<int> &order, std::uint64_t seed, std::uint64_t epoch) {
 
 class Training {
  public:
-  Training(const Plan &plan, const Data &data, Control &control)
+  Training(Plan &plan, const Data &data, Control &control)
       : plan_(plan),
         data_(data),
         control_(control),
@@ -40,7 +40,7 @@ class Training {
         slice_sums_(Batch{capacity_}.slices()),
         panel_sums_(stack_.panels().size()),
         scalars_(plan.optimizer->scalars),
-        state_(plan.start) {
+        state_(std::move(plan.start)) {
     for (int i = 0; i < control.team.most(); i++) hands_.emplace_back(plan, stack_);
     restore(state_.parameters, stack_.parameters());
     const std::size_t count = state_.parameters.size();
@@ -318,7 +318,7 @@ class Training {
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-Outcome train(const Plan &plan, const Data &data, Control &control) {
+Outcome train(Plan &plan, const Data &data, Control &control) {
   const FlushDenormals guard;
   return Training(plan, data, control).run();
 }
