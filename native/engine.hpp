@@ -173,7 +173,7 @@ struct Control {
 // A network that waits for its training.
 struct Job {
   long key, generation;
-  std::shared_ptr<const Plan> plan;
+  std::shared_ptr<Plan> plan;
 };
 
 // The tiny networks of one kind that a thread trains together: they join when there is room and leave one by one.
@@ -190,7 +190,7 @@ class Group {
 // One build of the kernels.
 struct Engine {
   const char *name;
-  Outcome (*train)(const Plan &plan, const Data &data, Control &control);
+  Outcome (*train)(Plan &plan, const Data &data, Control &control);  // takes plan.start away
   void (*train_together)(const Plan &kind, const Data &data, Group &group);
   void (*evaluate)(const Program &program, const std::vector<double> &scalars, float *const *arrays, long count);
   void (*predict)(const Plan &plan, const Part &part, float *predictions);

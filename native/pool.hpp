@@ -40,7 +40,7 @@ class Pool {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       for (auto &[key, plan] : plans)
-        queue_.push_back({key, generation_.load(), std::make_shared<const Plan>(std::move(plan))});
+        queue_.push_back({key, generation_.load(), std::make_shared<Plan>(std::move(plan))});
       pending_ += static_cast<long>(plans.size());
       wanted_ = !queue_.empty();
     }

@@ -66,7 +66,7 @@ struct Workspace {
 // the network's parameters in the stack.
 class Training {
  public:
-  Training(const Plan &plan, const Data &data, Control &control, Workspace &workspace)
+  Training(Plan &plan, const Data &data, Control &control, Workspace &workspace)
       : plan_(plan),
         data_(data),
         control_(control),
@@ -78,7 +78,7 @@ class Training {
         slice_sums_(workspace.slice_sums),
         panel_sums_(workspace.panel_sums),
         scalars_(plan.optimizer->scalars),
-        state_(plan.start) {
+        state_(std::move(plan.start)) {
     std::copy(plan.hyperparameters.begin(), plan.hyperparameters.end(), scalars_.begin());
     if (!plan.watch.empty()) previous_ = Aligned<float>(stack_.block());
     if (batch_ < rows_) order_.resize(rows_);
@@ -508,7 +508,7 @@ void train_together(const Plan &kind, const Data &data, Group &group) {
   Together(kind, data, group).run();
 }
 
-Outcome train(const Plan &plan, const Data &data, Control &control) {
+Outcome train(Plan &plan, const Data &data, Control &control) {
   const FlushDenormals guard;
   Workspace workspace(plan, data, control.team.most());
   return Training(plan, data, control, workspace).run();
