@@ -10,7 +10,7 @@ namespace schuss::SCHUSS_BUILD {
 namespace {
 
 constexpr int kEvaluationRows = 128, kFlowRows = 128;  // kEvaluationRows: at least so many at once
-constexpr int kUpdateRows = 4096 / P;                  // of P parameters, updated as one piece
+constexpr int kUpdateRows = 16384 / P;                 // of P parameters, updated as one piece
 
 std::uint64_t mix(std::uint64_t x) {  // the finalizer of SplitMix64
   x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
@@ -148,7 +148,7 @@ class Training {
           if (!together) stack_.add_gradient(i, done > 0);
         }
       });
-      if (together) add_gradients(done > 0);
+      if (together) add_gradients(done > 0);  // once all slices are back, each thread some rows of it
       if (control_.cancelled()) return Step::cancelled;
       for (int slice = 0; slice < stack_.batch().slices(); slice++) batch_sum += slice_sums_[slice].loss;
       if (!std::isfinite(batch_sum)) return Step::diverged;
@@ -172,7 +172,6 @@ class Training {
     for (int s = slices.first; s < slices.last; s++) slice_sums_[s].loss = hands_[share.part].loss(s, count);
   }
 
-  // The gradient of all layers once all slices are back, each thread some rows of it.
   void add_gradients(bool accumulate) {
     share([&](Share share) {
       for (int i = stack_.depth() - 1; i >= 0 && !control_.cancelled(); i--) stack_.add_gradient(i, accumulate, share);
@@ -259,6 +258,7 @@ class Training {
     });
     if (together) add_gradients(false);
     share([&](Share share) { flow.look_at_panels(share, previous); });
+    if (control_.cancelled()) return;  // perhaps in the middle of the gradient
     flow.append_to(outcome_.flow);
     outcome_.watched.push_back(state_.epoch);
   }
