@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import _thread
 import json
+import signal
 import statistics
 import subprocess
 import sys
@@ -71,6 +72,7 @@ def start(shape: Shape, networks: int) -> list[float]:
 
 def interrupt(shape: Shape, networks: int) -> list[float]:
     """The longest time from Ctrl-C, pressed after 1 to 1.5 seconds, until it is raised to the caller."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what it runs in the background without
     data = dataset(shape)
     jobs = _jobs(shape, networks, epochs=1000)
 
