@@ -51,17 +51,22 @@ format: $(VENV)/.test-tools  ## put the Python code into the common format
 bench: $(VENV)/.installed  ## measure the speed, beside those peers that are installed in .venv
 	@$(BIN)/python -m benchmarks
 
-# The interpreter has no sanitizer of its own, so that its run-time library is loaded before everything else. Objects that
-# Python never frees are not what is looked for: leaks are not reported. The first finding ends the run with a report.
 sanitize: $(VENV)/.installed $(VENV)/.test-tools  ## build the extension with sanitizers and run the native tests (GCC)
-	@echo "· building with sanitizers"
-	@PATH="$(CURDIR)/$(BIN):$$PATH" CXX=g++ \
-		CXXFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer" \
-		$(INSTALL) --no-deps --upgrade --target build/sanitized/package \
-		--config-settings=build-dir=build/sanitized/{wheel_tag} --config-settings=cmake.build-type=RelWithDebInfo .
-	@PYTHONPATH=build/sanitized/package ASAN_OPTIONS=detect_leaks=0 \
-		LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
-		$(BIN)/pytest --quiet --capture=no tests/test_native*.py
+	$(call run_sanitized,memory,-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=undefined,libasan.so)
+	$(call run_sanitized,threads,-fsanitize=thread,libtsan.so)
+
+# What is looked for, compiler flags, run-time library. The interpreter has no sanitizer of its own, so that the library is
+# loaded before everything else. Objects that Python never frees are not what is looked for: leaks are not reported. The
+# threads of NumPy's BLAS would be: their locks are unknown to the sanitizer. The first finding ends the run with a report.
+define run_sanitized
+@echo "· $(1): building with $(2)"
+@PATH="$(CURDIR)/$(BIN):$$PATH" CXX=g++ CXXFLAGS="$(2) -fno-omit-frame-pointer" \
+	$(INSTALL) --no-deps --upgrade --target build/sanitized/$(1)/package \
+	--config-settings=build-dir=build/sanitized/$(1)/{wheel_tag} --config-settings=cmake.build-type=RelWithDebInfo .
+@PYTHONPATH=build/sanitized/$(1)/package ASAN_OPTIONS=detect_leaks=0 TSAN_OPTIONS=halt_on_error=1 \
+	OPENBLAS_NUM_THREADS=1 LD_PRELOAD="$$(g++ -print-file-name=$(3)) $$(g++ -print-file-name=libstdc++.so)" \
+	$(BIN)/pytest --quiet --capture=no tests/test_native*.py
+endef
 
 clean:  ## remove .venv, the build folder and all caches
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -20,7 +20,10 @@ struct Range {
 // Part `part` of `parts` equal ones; the whole by default.
 struct Share {
   int part = 0, parts = 1;
-  Range of(int count) const { return {at(part, count), at(part + 1, count)}; }
+  Range of(int count) const {
+    if (parts == 1) return {0, count};  // most networks are small, and divisions slow
+    return {at(part, count), at(part + 1, count)};
+  }
 
  private:
   int at(int border, int count) const { return static_cast<int>(static_cast<long>(count) * border / parts); }

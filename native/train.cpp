@@ -11,7 +11,7 @@ namespace schuss::SCHUSS_BUILD {
 namespace {
 
 constexpr int kEvaluationRows = 128, kFlowRows = 128;  // kEvaluationRows: at least so many at once
-constexpr int kUpdateRows = 4096 / P;                  // of P parameters, updated as one piece
+constexpr int kUpdateRows = 16384 / P;                 // of P parameters, updated as one piece
 
 std::uint64_t mix(std::uint64_t x) {  // the finalizer of SplitMix64
   x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
@@ -239,7 +239,6 @@ class Training {
     for (int s = slices.first; s < slices.last; s++) slice_sums_[s].loss = hands_[share.part].loss(s, count);
   }
 
-  // The gradient of all layers once all slices are back, each thread some rows of it.
   void add_gradients(bool accumulate) {
     share([&](Share share) {
       for (int i = stack_.depth() - 1; i >= 0 && !control_.cancelled(); i--) stack_.add_gradient(i, accumulate, share);
@@ -325,6 +324,7 @@ class Training {
     });
     if (together) add_gradients(false);
     share([&](Share share) { flow.look_at_panels(share, previous); });
+    if (control_.cancelled()) return;  // perhaps in the middle of the gradient
     flow.append_to(outcome_.flow);
     outcome_.watched.push_back(state_.epoch);
   }

@@ -1,4 +1,4 @@
-"""The C++ engine: whole training runs, one network a thread, without Python in between.
+"""The C++ engine: whole training runs, networks spread over threads, without Python in between.
 
 This module only translates: definitions become programs, plans become dictionaries, results become outcomes.
 """
