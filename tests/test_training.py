@@ -199,6 +199,16 @@ def test_the_defaults(iris: Dataset) -> None:
     assert (run.network, run.recipe, run.seed) == (mlp(), Recipe(), 0)
 
 
+def test_one_network_by_many_recipes_from_one_seed(two_classes: Dataset) -> None:
+    """They start from the same weights, as far as the losses ask for the same outputs; none changes another's."""
+    network = mlp([7])
+    losses = ("binary_cross_entropy", "softmax_cross_entropy", "squared_error")
+    recipes = [Recipe(f"adam(lr={rate})", name, epochs=1) for rate in (0.1, 0.001) for name in losses]
+    jobs = [Job(network, recipe, seed) for seed in (5, 6) for recipe in recipes]
+    for job, run in zip(jobs, fit_many(jobs, two_classes), strict=True):
+        assert_same_bits(run.outcome, fit(job.network, two_classes, job.recipe, seed=job.seed).outcome)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_many_are_each_as_if_alone(iris: Dataset, threads: int) -> None:
     """Also with losses that compare with different targets, which are trained one group after the other."""

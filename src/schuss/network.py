@@ -32,7 +32,8 @@ class _Streams(threading.local):
 
     def __call__(self, seed: int, layer: int) -> Generator:
         """The generator at the start of a stream; it is the same one that the next call sets anew."""
-        self._start["state"]["key"][:] = seed, layer
+        key = self._start["state"]["key"]
+        key[0], key[1] = seed, layer
         self._philox.state = self._start
         return self._generator
 
@@ -79,17 +80,16 @@ class Network:
 
         InvalidInput if the seed is not a whole number from 0 to 2^63 − 1.
         """
-        seed, layers, at, reads = seed_number(seed), self.layers(n_inputs, n_outputs), 0, identity
-        parameters = np.zeros(sum((n_in + 1) * n_out for n_in, n_out, _ in layers), np.float32)
-        rules = [*((layer.init, layer.bias) for layer in self.hidden), (self.output_init, zeros)]
-        for number, ((n_in, n_out, activation), (init, bias)) in enumerate(zip(layers, rules, strict=True)):
+        seed, n_in, reads = seed_number(seed), n_inputs, identity
+        rules = [*((layer.units, layer.init, layer.bias, layer.activation) for layer in self.hidden)]
+        rules.append((n_outputs, self.output_init, zeros, self.output))
+        parts = []
+        for number, (n_out, init, bias, activation) in enumerate(rules):
             random = _stream(seed, number)
-            parameters[at : at + n_in * n_out] = init.sample(random, (n_in, n_out), reads).ravel()
-            at += n_in * n_out
-            if bias is not zeros:  # which they are already
-                parameters[at : at + n_out] = bias.sample(random, (1, n_out), reads).ravel()
-            at, reads = at + n_out, activation
-        return parameters
+            parts.append(init.sample(random, (n_in, n_out), reads).ravel())
+            parts.append(bias.sample(random, (1, n_out), reads).ravel())
+            n_in, reads = n_out, activation
+        return np.concatenate(parts)
 
     def __repr__(self) -> str:
         parts = [*map(repr, self.hidden), *([f"output={self.output}"] if self.output != identity else [])]

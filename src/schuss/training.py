@@ -266,7 +266,7 @@ class _Plans:
         self.jobs, self.losses, self.data, self.start = jobs, losses, data, start
         self.rows = len(data.train)
         self._shared: dict[tuple[int, int], partial[Plan]] = {}
-        self._drawn: tuple[Network | None, int, Vector] = (None, 0, np.zeros(0))
+        self._drawn: tuple[tuple[int, int, int], Vector] = ((0, 0, 0), np.zeros(0))
 
     def groups(self) -> Iterator[tuple[EngineData, list[int]]]:
         """The jobs whose losses compare with the same targets, together."""
@@ -302,12 +302,11 @@ class _Plans:
 
     def _fresh(self, number: int) -> State:
         """The start of a new training. A comparison trains one network from one seed by many recipes in a row."""
-        job = self.jobs[number]
-        network, seed, parameters = self._drawn
-        if network is not job.network or seed is not job.seed:
-            layers = self.layers(number)
+        job, layers = self.jobs[number], self.layers(number)
+        key, parameters = (id(job.network), layers[-1].n_out, job.seed), self._drawn[1]
+        if key != self._drawn[0]:
             parameters = job.network.initial(layers[0].n_in, layers[-1].n_out, job.seed)
-            self._drawn = job.network, job.seed, parameters
+            self._drawn = key, parameters
         return State(parameters, np.zeros((len(job.recipe.optimizer.state), len(parameters)), np.float32))
 
     def run(self, number: int, outcome: Outcome) -> Run:
