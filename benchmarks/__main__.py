@@ -5,40 +5,35 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import comparison, contenders, machine, peak, report, startup
+from benchmarks import comparison, contenders, machine, peak, report, scale, settings, startup, sweep, targets, users
+from benchmarks.figures import figures_table
 from benchmarks.shapes import SHAPES, Shape
-from benchmarks.workers import Setting, Workers, is_installed, thread_counts
+from benchmarks.workers import Workers, is_installed
 
-PAIRS = {
-    "the user's activation, against silu": ("silu", "mine"),
-    "the user's optimizer, against adam": ("adam", "my_adam"),
-}
+HEADING = "## Last run\n"
 
 
 def main() -> None:
     options = parsed()
-    peers = [name for name in options.peers if is_installed(name)]
-    for name in sorted(set(options.peers) - set(peers)):
-        print(f"{name} is not installed and is left out.\n")
-    chosen = [c for c in contenders.CONTENDERS if c.package in ("schuss", *peers)]
-    shapes = [SHAPES[name] for name in options.shapes]
-    everything: dict[str, Any] = {"machine": machine.description()}
-    with Workers() as workers:
-        steps, peaks = step_times(workers, shapes, chosen, options)
-        everything |= {"peak": peaks, "peak_method": peak.method(), "steps": report.plain(steps, peaks)}
-        print(report.machine_text(everything["machine"], peaks, peak.method()), end="\n\n")
-        print(report.shapes_text(shapes), report.steps_table(steps, peaks), report.INCLUDED, sep="\n\n", end="\n\n")
-        everything["users"] = users_speed(workers, options)
-    everything["startup"] = startup.measure(3 if options.quick else 10)
-    if not options.quick:
-        everything["comparison"] = comparison.measure()
-    print(others_table(everything))
+    began = time.perf_counter()
+    parts: list[str] = []
+
+    def show(part: str) -> None:  # at once: what comes later takes minutes
+        print(part, end="\n\n", flush=True)
+        parts.append(part)
+
+    everything = measured(options, show)
+    show(f"Measured in {(time.perf_counter() - began) / 60:.0f} minutes.")
     if options.json:
         options.json.write_text(json.dumps(everything, indent=2) + "\n")
+    if options.markdown:
+        before = options.markdown.read_text().partition(HEADING)[0]
+        options.markdown.write_text("\n\n".join([f"{before}{HEADING.rstrip()}", *parts]) + "\n")
 
 
 def parsed() -> argparse.Namespace:
@@ -59,53 +54,68 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=5, help="measurements of each, of which the median counts")
     parser.add_argument("--quick", action="store_true", help="shorter measurements, without the comparison")
     parser.add_argument("--json", type=Path, help="where to write the figures for a machine")
+    parser.add_argument("--markdown", type=Path, help="a page whose last section, 'Last run', becomes this report")
     return parser.parse_args()
 
 
+def measured(options: argparse.Namespace, show: Callable[[str], None]) -> dict[str, Any]:
+    """Everything for a machine; what people read is shown in parts, as Markdown."""
+    seconds = 0.1 if options.quick else 0.5
+    peers = [name for name in options.peers if is_installed(name)]
+    for name in sorted(set(options.peers) - set(peers)):
+        print(f"{name} is not installed and is left out.", file=sys.stderr)
+    chosen = [c for c in contenders.CONTENDERS if c.package in ("schuss", *peers)]
+    shapes = [SHAPES[name] for name in options.shapes]
+    about = machine.description()
+    with Workers() as workers:
+        steps, peaks = step_times(workers, shapes, chosen, options.repeats, seconds)
+        show(report.machine_text(about, peaks, peak.method()))
+        show(report.shapes_text(shapes))
+        show(report.steps_table(steps, peaks))
+        show(report.INCLUDED)
+        figures = targets.figures(steps, peaks)
+        announce("users' definitions")
+        figures += users.measure(workers, options.repeats, seconds)
+        announce("threads, watching, instruction sets")
+        figures += settings.measure(workers, options.repeats, seconds, peaks)
+    announce("populations")
+    figures += scale.measure(options.quick)
+    announce("updates alone")
+    sweeps = sweep.measure(options.quick)
+    figures += sweep.figures(sweeps)
+    announce("waits")
+    figures += startup.measure(3 if options.quick else 10)
+    if not options.quick:
+        announce("the comparison")
+        figures += comparison.measure()
+    show(figures_table(figures))
+    return {
+        "machine": about,
+        "peak": peaks,
+        "peak_method": peak.method(),
+        "steps": report.plain(steps, peaks),
+        "figures": [figure.plain() for figure in figures],
+        "sweep": sweeps,
+    }
+
+
 def step_times(
-    workers: Workers, shapes: Sequence[Shape], chosen: Sequence[contenders.Contender], options: argparse.Namespace
+    workers: Workers, shapes: Sequence[Shape], chosen: Sequence[contenders.Contender], repeats: int, seconds: float
 ) -> tuple[list[contenders.Result], dict[int, float]]:
     """All results, and the highest peak for each number of threads: the processor's limit."""
     results: list[contenders.Result] = []
     peaks: dict[int, float] = {}
     for shape in shapes:
-        print(f"measuring {shape}", file=sys.stderr)
-        found, highest = contenders.measure(workers, shape, chosen, options.repeats, seconds(options))
+        announce(str(shape))
+        found, highest = contenders.measure(workers, shape, chosen, repeats, seconds)
         results += found
         peaks = {threads: max(value, peaks.get(threads, 0)) for threads, value in highest.items()}
     return results, peaks
 
 
-def users_speed(workers: Workers, options: argparse.Namespace) -> dict[str, float]:
-    """The speed of a user's definition as a share of the built-in one's, on S; of the best times, as noise adds."""
-    print("measuring users' definitions", file=sys.stderr)
-    settings = {
-        name: Setting("users", name, thread_counts()[-1], seconds(options)) for pair in PAIRS.values() for name in pair
-    }
-    times = workers.measure(list(settings.values()), SHAPES["S"], options.repeats)
-    best = {name: min(times[setting]) for name, setting in settings.items()}
-    return {what: best[built_in] / best[users] for what, (built_in, users) in PAIRS.items()}
-
-
-def seconds(options: argparse.Namespace) -> float:
-    return 0.1 if options.quick else 0.5
-
-
-def others_table(everything: Mapping[str, Any]) -> str:
-    """Everything but the steps."""
-    rows = [[f"speed of {what}", f"{value:.0%}", "≥ 80 %"] for what, value in everything["users"].items()]
-    waits = everything["startup"]
-    rows += [
-        ["`import schuss`, on top of NumPy", f"{waits['import']:.2f} s", "≤ 0.25 s"],
-        ["`schuss --help`", f"{waits['help']:.2f} s", "≤ 0.6 s"],
-    ]
-    if study := everything.get("comparison"):
-        what = f"`schuss compare digits`, {study['networks']} networks"
-        rows += [
-            [f"{what}: training", f"{study['training']:.1f} s", "≤ 20 s"],
-            [f"{what}: prompt to prompt", f"{study['wall']:.1f} s", ""],
-        ]
-    return report.table(["what", "figure", "wanted"], rows)
+def announce(what: str) -> None:
+    """So that whoever waits knows for what."""
+    print(f"{time.strftime('%H:%M:%S')} measuring {what}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -62,6 +62,10 @@ class Result:
         return statistics.median(self.seconds)
 
     @property
+    def is_ours(self) -> bool:
+        return self.contender.package == "schuss"
+
+    @property
     def flops(self) -> float:
         """Operations a second."""
         return self.shape.flops / self.median

@@ -36,7 +36,7 @@ def steps_table(results: Sequence[Result], peak: Mapping[int, float]) -> str:
     """One row for each contender on each shape."""
     rows = []
     for result in results:
-        ours = {r.contender.networks: r for r in results if r.shape == result.shape and _is_ours(r)}
+        ours = {r.contender.networks: r for r in results if r.shape == result.shape and r.is_ours}
         one, many = (ours.get(networks) for networks in (1, POPULATION))
         rows.append(
             [
@@ -61,12 +61,8 @@ def microseconds(seconds: float) -> str:
     return f"{value:,.{2 if value < 10 else 1 if value < 100 else 0}f}"
 
 
-def _is_ours(result: Result) -> bool:
-    return result.contender.package == "schuss"
-
-
 def _ratio(result: Result, ours: Result | None) -> str:
-    if ours is None or _is_ours(result):
+    if ours is None or result.is_ours:
         return "–"
     times = result.median / ours.median
     return f"{times:.{0 if times >= 10 else 1}f}"

@@ -7,13 +7,25 @@ gradient flow at the default cadence and the evaluation after every epoch and at
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import schuss as sc
 from benchmarks.shapes import POPULATION, ROWS, Shape, random_rows
 from benchmarks.workers import Timer
+from schuss.engines import EngineData, Outcome, Plan
+from schuss.engines.native import NativeEngine
 
 FEW = 160  # rows to validate and to test on, together
+
+
+class Unwatched(NativeEngine):
+    """An engine that does not measure the gradient flow."""
+
+    def train(
+        self, plans: Iterable[Plan], data: EngineData, tick: Callable[[], None] = lambda: None
+    ) -> Iterator[tuple[int, Outcome]]:
+        return super().train((replace(plan, watch=()) for plan in plans), data, tick)
 
 
 def dataset(shape: Shape) -> sc.Dataset:
@@ -25,7 +37,7 @@ def dataset(shape: Shape) -> sc.Dataset:
 
 
 def training_timer(
-    shape: Shape, networks: int, threads: int, epochs: int, activation: sc.Activation, optimizer: sc.Optimizer
+    shape: Shape, networks: int, engine: NativeEngine, epochs: int, activation: sc.Activation, optimizer: sc.Optimizer
 ) -> Timer:
     """Seconds of a whole training, divided by the updates of all networks."""
     data = dataset(shape)
@@ -33,20 +45,25 @@ def training_timer(
     # Two classes would otherwise get one output and a binary cross-entropy, which no peer is asked for.
     recipe = sc.Recipe(optimizer(lr=1e-3), "softmax_cross_entropy", batch_size=shape.batch, epochs=epochs)
     jobs = [sc.Job(network, recipe, seed) for seed in range(networks)]
-    sc.fit_many(jobs[:1], data, threads=threads)
+    sc.fit_many(jobs[:1], data, engine=engine)
 
     def measure() -> float:
         began = time.perf_counter()
-        runs = sc.fit_many(jobs, data, threads=threads)
+        runs = sc.fit_many(jobs, data, engine=engine)
         return (time.perf_counter() - began) / sum(run.outcome.state.step for run in runs)
 
     return measure
 
 
 def timer(variant: str, shape: Shape, threads: int, seconds: float) -> Timer:
-    """`one` network or a `population`; trainings are as long as their shape says, a quarter of it in a quick run."""
+    """`one` network, or a `population` that may also be `unwatched` or trained by the `avx2` build.
+
+    Trainings are as long as their shape says, a quarter of it in a quick run.
+    """
     networks = 1 if variant == "one" else POPULATION
+    instruction_set = "avx2" if variant == "avx2" else None
+    engine = (Unwatched if variant == "unwatched" else NativeEngine)(threads, instruction_set)
     epochs = shape.epochs if seconds > 0.2 else shape.epochs // 4
     # One small network would be timed too briefly: the same number of updates as a population of 8.
     longer = 8 if networks == 1 and shape.is_small else 1
-    return training_timer(shape, networks, threads, epochs * longer, sc.relu, sc.adam)
+    return training_timer(shape, networks, engine, epochs * longer, sc.relu, sc.adam)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.figures import Figure
 from benchmarks.workers import environment
 
 
@@ -28,8 +29,8 @@ def wall_seconds(arguments: Sequence[str], folder: Path | None = None) -> float:
     return time.perf_counter() - began
 
 
-def measure(repeats: int = 10) -> dict[str, float]:
-    """Medians in seconds: `import schuss` on top of NumPy's own import, and `schuss --help`."""
+def measure(repeats: int) -> list[Figure]:
+    """Medians: `import schuss` on top of NumPy's own import, and `schuss --help`."""
     commands = {
         "numpy": [sys.executable, "-c", "import numpy"],
         "schuss": [sys.executable, "-c", "import numpy, schuss"],
@@ -39,4 +40,7 @@ def measure(repeats: int = 10) -> dict[str, float]:
         wall_seconds(arguments)  # the first one reads from disk
     rounds = [{name: wall_seconds(arguments) for name, arguments in commands.items()} for _ in range(repeats)]
     median = {name: statistics.median(each[name] for each in rounds) for name in commands}
-    return {"import": median["schuss"] - median["numpy"], "help": median["help"]}
+    return [
+        Figure("`import schuss`, on top of NumPy", median["schuss"] - median["numpy"], "{:.2f} s", at_most=0.25),
+        Figure("`schuss --help`", median["help"], "{:.2f} s", at_most=0.6),
+    ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -123,6 +124,11 @@ class Workers:
             for setting, values in measured.items()
             if None not in values
         }
+
+    def ratio(self, above: Setting, below: Setting, shape: Shape, repeats: int) -> float:
+        """How many times that of `below` the time of `above` is; the median of the rounds."""
+        times = self.measure([above, below], shape, repeats)
+        return statistics.median(a / b for a, b in zip(times[above], times[below], strict=True))
 
 
 def serve(setting: Setting) -> None:

@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
+#include <tuple>
+
+#include "built_ins.hpp"
 
 namespace schuss {
 
@@ -107,6 +110,15 @@ void Program::check() const {
     if (!written[inputs + k]) reject(place("output", k) + " is never written");
 }
 
+int find_built_in(const Program &program) {
+  const auto has_code = [&](const BuiltIn &b) {
+    return program.inputs == b.inputs && program.outputs == b.outputs && program.temporaries == b.temporaries &&
+           std::equal(program.code.begin(), program.code.end(), b.code, b.code + b.length);
+  };
+  const auto found = std::find_if(std::begin(built_ins), std::end(built_ins), has_code);
+  return found == std::end(built_ins) ? -1 : static_cast<int>(found - std::begin(built_ins));
+}
+
 long parameter_count(const std::vector<int> &sizes) {
   long count = 0;
   for (std::size_t i = 0; i + 1 < sizes.size(); i++) count += (sizes[i] + 1L) * sizes[i + 1];
@@ -152,6 +164,14 @@ void Plan::check_stack() const {
           "parameters: the count does not fit sizes");
 }
 
+bool Plan::same_kind(const Plan &other) const {
+  const auto key = [](const Plan &p) {
+    return std::tie(p.sizes, p.activations, p.largest_slopes, p.loss, p.optimizer, p.learning_rate_index, p.uses_time,
+                    p.batch_size);
+  };
+  return key(*this) == key(other);
+}
+
 void Plan::check(const Data &data) const {
   check_stack();
   for (const Part *part : {&data.train, &data.valid, &data.test}) check_part(*this, *part);
@@ -170,7 +190,7 @@ void Plan::check(const Data &data) const {
   require(start.best.empty() || start.best.size() == start.parameters.size(),
           "best: expected as many values as parameters, or none");
   const long steps = start.step + std::max(0L, epochs - start.epoch) * steps_per_epoch(data.train.rows);
-  require(learning_rate_index < 0 || static_cast<long>(learning_rates.size()) >= steps,
+  require(learning_rate_index < 0 || static_cast<long>(learning_rates->size()) >= steps,
           "learning_rates: expected one for each step of the training");
 }
 

@@ -1,9 +1,9 @@
 // What the parts of the engine say to each other: programs, data, plans and outcomes. Plain data, nothing that depends
 // on the instruction set: the kernels are compiled once per instruction set and meet the rest through `Engine`.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <memory>
@@ -21,10 +21,9 @@ template <class T> class Aligned {
  public:
   Aligned() = default;
   explicit Aligned(std::size_t count) {
+    if (count == 0) return;
     const std::size_t bytes = (count * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
-    if (bytes == 0) return;
-    data_.reset(static_cast<T *>(std::aligned_alloc(kAlignment, bytes)));
-    if (!data_) throw std::bad_alloc();
+    data_.reset(static_cast<T *>(::operator new(bytes, std::align_val_t{kAlignment})));
     std::memset(data_.get(), 0, bytes);
   }
   T *data() { return data_.get(); }
@@ -35,7 +34,7 @@ template <class T> class Aligned {
  private:
   static constexpr std::size_t kAlignment = 128;
   struct Free {
-    void operator()(T *p) const { std::free(p); }
+    void operator()(T *p) const { ::operator delete(p, std::align_val_t{kAlignment}); }
   };
   std::unique_ptr<T, Free> data_;
 };
@@ -61,6 +60,11 @@ double apply(Operation operation, double a, double b, double c);
 struct Instruction {
   Operation operation;
   int destination, a, b, c;  // registers; unused operands are -1
+
+  bool operator==(const Instruction &other) const {
+    return operation == other.operation && destination == other.destination && a == other.a && b == other.b &&
+           c == other.c;
+  }
 };
 
 // A compiled expression. Scalar code runs once a step in double on [scalar inputs | constants | computed ...]; the
@@ -71,10 +75,18 @@ struct Program {
   std::vector<double> constants;
   std::vector<int> broadcast;
   int inputs = 0, outputs = 0, temporaries = 0, scalars = 0;
+  int built_in = -1;  // the built-in definition whose kernel runs the code; -1: none, it is for the machine
 
   void check() const;  // throws std::invalid_argument unless it can run without touching a foreign register
 };
 using ProgramPtr = std::shared_ptr<const Program>;
+
+// The array code of a built-in definition, known when the kernels are compiled; what is broadcast to it is data.
+struct BuiltIn {
+  int inputs, outputs, temporaries, broadcast, length;
+  const Instruction *code;
+};
+int find_built_in(const Program &program);  // its number, or -1
 
 // One part of a data set. Rows are padded to whole cache lines, so that they can be loaded as vectors.
 struct Part {
@@ -98,6 +110,8 @@ struct State {
 };
 
 struct Plan {
+  static constexpr int kTiny = 16;
+
   std::vector<int> sizes;               // n0, n1, ..., nL
   std::vector<ProgramPtr> activations;  // one a layer
   std::vector<double> largest_slopes;
@@ -106,7 +120,7 @@ struct Plan {
   std::vector<double> hyperparameters;
   int learning_rate_index = -1;        // which hyper-parameter `learning_rates` replaces
   bool uses_time = false;              // the step, counted from 1, is the last scalar input
-  std::vector<double> learning_rates;  // one a step of the whole training
+  std::shared_ptr<const std::vector<double>> learning_rates;  // one a step of the whole training
   long batch_size = 1, epochs = 0;
   long patience = -1;      // -1: none
   double clip_norm = 0;    // 0: none
@@ -117,6 +131,9 @@ struct Plan {
 
   long steps_per_epoch(long rows) const { return (rows + batch_size - 1) / batch_size; }
   int moments() const { return optimizer->inputs - 2; }
+  // So narrow that the network is always trained in a lane beside others, by whatever company.
+  bool tiny() const { return *std::max_element(sizes.begin(), sizes.end()) <= kTiny; }
+  bool same_kind(const Plan &other) const;  // whether the two can be trained in lanes of the same vectors
   int useful_threads(long rows, int threads) const;  // how many of so many can share a step and gain time
   void check_stack() const;            // sizes, activations and parameters; throws std::invalid_argument
   void check(const Data &data) const;  // everything
@@ -135,6 +152,7 @@ struct Outcome {
   std::vector<double> flow;     // [measurements][layers][quantities]
   std::vector<long> watched;
   double losses[3], scores[3];  // train, valid, test
+  int layers = 0;               // in each measurement, also when there is none
   long diverged_step = -1;
   int diverged_layer = -1;
   double seconds = 0;
@@ -152,10 +170,28 @@ struct Control {
   void count_step() { steps.store(steps.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
 };
 
+// A network that waits for its training.
+struct Job {
+  long key, generation;
+  std::shared_ptr<Plan> plan;
+};
+
+// The tiny networks of one kind that a thread trains together: they join when there is room and leave one by one.
+class Group {
+ public:
+  virtual std::vector<Job> join(int room) = 0;
+  virtual Control control(const Job &job) = 0;
+  virtual void leave(const Job &job, Outcome outcome) = 0;
+
+ protected:
+  ~Group() = default;
+};
+
 // One build of the kernels.
 struct Engine {
   const char *name;
   Outcome (*train)(Plan &plan, const Data &data, Control &control);  // takes plan.start away
+  void (*train_together)(const Plan &kind, const Data &data, Group &group);
   void (*evaluate)(const Program &program, const std::vector<double> &scalars, float *const *arrays, long count);
   void (*predict)(const Plan &plan, const Part &part, float *predictions);
   int padding;  // `count` of evaluate is a multiple of this

@@ -22,6 +22,21 @@ template <class Floats, class F> double sum_over(Floats floats, long rows, int l
 inline constexpr auto value_of = [](double x) { return x; };
 inline constexpr auto square_of = [](double x) { return x * x; };
 
+// Rows row(0), ..., row(V - 1) of a matrix, transposed: row(i) into lane i of vectors `step` apart.
+template <class Row>
+void gather_rows(const float *rows, long stride, int width, Row row, float *out, int step) {
+  const float *from[V];
+  for (int i = 0; i < V; i++) from[i] = rows + row(i) * stride;
+  for (int column = 0; column < width; column += V) {
+    Vec r[V];
+    unroll<V>([&](auto i) SCHUSS_INLINE { r[i] = load(from[i] + column); });
+    transpose(r);
+    unroll<V>([&](auto i) SCHUSS_INLINE {
+      if (column + i < width) store(out + (column + i) * step, r[i]);
+    });
+  }
+}
+
 struct Layer {
   Shape shape;
   long weights, bias;  // offsets in a block of parameters
@@ -207,16 +222,8 @@ class Stack {
   void gather_matrix(const float *rows, long stride, int width, Row row, float *out, Range slices) const {
     for (int sample = slices.first * P; sample < std::min(slices.last * P, batch_.rows); sample += V) {
       float *slice = out + static_cast<long>(sample / P) * width * P + sample % P;
-      const float *from[V];  // lanes past the batch repeat its last row: finite, and never read
-      for (int i = 0; i < V; i++) from[i] = rows + row(std::min(sample + i, batch_.rows - 1)) * stride;
-      for (int column = 0; column < width; column += V) {
-        Vec r[V];
-        unroll<V>([&](auto i) SCHUSS_INLINE { r[i] = load(from[i] + column); });
-        transpose(r);
-        unroll<V>([&](auto i) SCHUSS_INLINE {
-          if (column + i < width) store(slice + (column + i) * P, r[i]);
-        });
-      }
+      // Lanes past the batch repeat its last row: finite, and never read.
+      gather_rows(rows, stride, width, [&](int i) { return row(std::min(sample + i, batch_.rows - 1)); }, slice, P);
     }
   }
   // Deltas of features that do not exist are zero: their lanes of the gradient then stay zero, too.

@@ -5,6 +5,36 @@
 
 namespace schuss::SCHUSS_BUILD {
 
+// The losses of V rows, cross-entropies of softmax(z), shifted by the largest z: no overflow, and log >= log 1. Outputs
+// lie `step` apart, and so do the d(mean over `rows` rows)/dz that are left in delta.
+inline Vec softmax_losses(const float *z, int step, Int label, int outputs, int rows, float *delta) {
+  Vec largest = load(z), total{}, chosen{};
+  for (int j = 1; j < outputs; j++) {
+    const Vec zj = load(z + j * step);
+    largest = zj > largest ? zj : largest;
+  }
+  for (int j = 0; j < outputs; j++) {
+    const Vec shifted = load(z + j * step) - largest, e = exp(shifted);
+    chosen = label == j ? shifted : chosen;
+    total += e;
+    store(delta + j * step, e);
+  }
+  const float share = 1.f / static_cast<float>(rows);
+  const Vec scale = share / total;
+  for (int j = 0; j < outputs; j++)
+    store(delta + j * step, load(delta + j * step) * scale - (label == j ? broadcast(share) : Vec{}));
+  return log(total) - chosen;
+}
+
+// delta *= scale * slope, where slope may be null (all ones).
+inline void scale_delta(float *delta, const float *slope, float scale, long count) {
+  if (!slope && scale == 1) return;
+  for (long i = 0; i < count; i += V) {
+    const Vec scaled = load(delta + i) * scale;
+    store(delta + i, slope ? scaled * load(slope + i) : scaled);
+  }
+}
+
 // For one thread.
 class Loss {
  public:
@@ -23,29 +53,12 @@ class Loss {
   double operator()(int slice, int rows) { return machine_ ? elementwise(slice, rows) : softmax(slice, rows); }
 
  private:
-  // Cross-entropy of softmax(prediction), shifted by the largest prediction: no overflow, and log >= log 1.
   double softmax(int slice, int rows) {
     double sum = 0;
     for (int lane = 0; lane < stack_.batch().lanes(slice); lane += V) {
       const float *z = stack_.prediction() + static_cast<long>(slice) * outputs_ * P + lane;
-      float *delta = last_delta(slice) + lane;
       const Int label = load(stack_.labels.data() + slice * P + lane);
-      Vec largest = load(z), total{}, chosen{};
-      for (int j = 1; j < outputs_; j++) {
-        const Vec zj = load(z + j * P);
-        largest = zj > largest ? zj : largest;
-      }
-      for (int j = 0; j < outputs_; j++) {
-        const Vec shifted = load(z + j * P) - largest, e = exp(shifted);
-        chosen = label == j ? shifted : chosen;
-        total += e;
-        store(delta + j * P, e);
-      }
-      const float share = 1.f / static_cast<float>(rows);
-      const Vec scale = share / total;
-      for (int j = 0; j < outputs_; j++)
-        store(delta + j * P, load(delta + j * P) * scale - (label == j ? broadcast(share) : Vec{}));
-      const Vec loss = log(total) - chosen;
+      const Vec loss = softmax_losses(z, P, label, outputs_, rows, last_delta(slice) + lane);
       const int real = std::min(V, stack_.batch().lanes(slice) - lane);
       for (int k = 0; k < real; k++) sum += loss[k];
     }
@@ -63,14 +76,9 @@ class Loss {
   }
 
   void multiply_by_slope(int slice, float scale) {
-    const Layer &last = stack_.layer(stack_.depth() - 1);
-    if (!last.slope && scale == 1) return;
-    float *delta = last_delta(slice);
-    const float *slope = last.slope ? last.slope + static_cast<long>(slice) * outputs_ * P : nullptr;
-    for (long i = 0; i < static_cast<long>(outputs_) * P; i += V) {
-      const Vec scaled = load(delta + i) * scale;
-      store(delta + i, slope ? scaled * load(slope + i) : scaled);
-    }
+    const float *slope = stack_.layer(stack_.depth() - 1).slope;
+    const long count = static_cast<long>(outputs_) * P;
+    scale_delta(last_delta(slice), slope ? slope + slice * count : nullptr, scale, count);
   }
 
   float *last_delta(int slice) { return stack_.delta(stack_.depth() - 1, slice); }

@@ -55,7 +55,7 @@ std::vector<Instruction> instructions(const Array<int, 2> &rows, const char *wha
 
 ProgramHandle make_program(const Array<int, 2> &code, const Array<int, 2> &scalar_code,
                            const Array<double, 1> &constants, const Array<int, 1> &broadcast, int n_inputs,
-                           int n_outputs, int n_temporaries, int n_scalar_inputs) {
+                           int n_outputs, int n_temporaries, int n_scalar_inputs, bool fused) {
   auto program = std::make_shared<Program>();
   program->code = instructions(code, "code");
   program->scalar_code = instructions(scalar_code, "scalar_code");
@@ -66,6 +66,7 @@ ProgramHandle make_program(const Array<int, 2> &code, const Array<int, 2> &scala
   program->temporaries = n_temporaries;
   program->scalars = n_scalar_inputs;
   program->check();
+  if (fused) program->built_in = find_built_in(*program);
   return {program};
 }
 
@@ -175,7 +176,12 @@ class Reader {
   const nb::dict &entries_;
 };
 
-Plan make_plan(const nb::dict &entries) {
+// A plan without its seed and start: what the networks of a population share is read once.
+struct PlanHandle {
+  Plan plan;
+};
+
+PlanHandle make_plan(const nb::dict &entries) {
   const Reader read(entries);
   Plan plan;
   plan.sizes = read.get<std::vector<int>>("sizes");
@@ -186,14 +192,19 @@ Plan make_plan(const nb::dict &entries) {
   plan.hyperparameters = read.get<std::vector<double>>("hyperparameters");
   plan.learning_rate_index = read.get<int>("lr_index");
   plan.uses_time = read.get<bool>("uses_t");
-  plan.learning_rates = read.array<double, 1>("learning_rates");
+  plan.learning_rates = std::make_shared<const std::vector<double>>(read.array<double, 1>("learning_rates"));
   plan.batch_size = read.get<long>("batch_size");
   plan.epochs = read.get<long>("epochs");
   plan.patience = read.get<long>("patience");
   plan.clip_norm = read.get<double>("clip_norm");
   plan.threshold = read.get<double>("threshold");
-  plan.seed = read.get<std::uint64_t>("seed");
   plan.watch = read.get<std::vector<long>>("watch");
+  return {std::move(plan)};
+}
+
+Plan complete(Plan plan, const nb::dict &entries) {
+  const Reader read(entries);
+  plan.seed = read.get<std::uint64_t>("seed");
   plan.start.parameters = read.array<float, 1>("parameters");
   plan.start.moments = read.array<float, 2>("moments");
   plan.start.step = read.get<long>("step");
@@ -204,6 +215,8 @@ Plan make_plan(const nb::dict &entries) {
   return plan;
 }
 
+nb::tuple three(const double *x) { return nb::make_tuple(x[0], x[1], x[2]); }
+
 nb::dict to_python(Outcome outcome) {
   nb::dict result;
   result["status"] = outcome.status;
@@ -213,19 +226,19 @@ nb::dict to_python(Outcome outcome) {
   const std::size_t parameters = state.parameters.size(),
                     n_moments = parameters ? state.moments.size() / parameters : 0;
   const std::size_t epochs = outcome.history.size() / 6, measured = outcome.watched.size();
-  const std::size_t layers = measured ? outcome.flow.size() / measured / kQuantities : 0;
+  const std::size_t layers = outcome.layers;
   result["parameters"] = to_numpy(std::move(state.parameters));
   result["moments"] = to_numpy(std::move(state.moments), {n_moments, parameters});
   result["step"] = state.step;
   result["epoch"] = state.epoch;
-  result["best"] = to_numpy(std::move(state.best));
+  result["best"] = state.best.empty() ? nb::none() : to_numpy(std::move(state.best));
   result["best_loss"] = state.best_loss;
   result["best_epoch"] = state.best_epoch;
   result["history"] = to_numpy(std::move(outcome.history), {epochs, 6});
   result["flow"] = to_numpy(std::move(outcome.flow), {measured, layers, kQuantities});
   result["watched"] = to_numpy(std::move(outcome.watched));
-  result["losses"] = to_numpy(std::vector<double>(outcome.losses, outcome.losses + 3));
-  result["scores"] = to_numpy(std::vector<double>(outcome.scores, outcome.scores + 3));
+  result["losses"] = three(outcome.losses);
+  result["scores"] = three(outcome.scores);
   result["diverged_step"] = outcome.diverged_step;
   result["diverged_layer"] = outcome.diverged_layer;
   result["seconds"] = outcome.seconds;
@@ -252,10 +265,14 @@ class Trainer {
     pool_.reset();
   }
 
-  void submit(long key, const nb::dict &entries) {
-    Plan plan = make_plan(entries);
-    plan.check(pool_->data());
-    pool_->submit(key, std::move(plan));
+  void submit(const std::vector<std::tuple<long, const PlanHandle *, nb::dict>> &networks) {
+    std::vector<std::pair<long, Plan>> plans;
+    for (const auto &[key, handle, start] : networks) {
+      if (!handle) reject("plan: expected a Plan");
+      plans.emplace_back(key, complete(handle->plan, start));
+      plans.back().second.check(pool_->data());
+    }
+    pool_->submit(std::move(plans));
   }
   nb::list poll(double timeout) {
     std::vector<Pool::Result> finished;
@@ -318,13 +335,15 @@ NB_MODULE(_native, m) {
   m.def("instruction_sets", &instruction_sets, "Those this processor supports, best first.");
   nb::class_<ProgramHandle>(m, "Program")
       .def(nb::new_(&make_program), "code"_a, "scalar_code"_a, "constants"_a, "broadcast"_a, "n_inputs"_a,
-           "n_outputs"_a, "n_temporaries"_a, "n_scalar_inputs"_a);
+           "n_outputs"_a, "n_temporaries"_a, "n_scalar_inputs"_a, "fused"_a = true)
+      .def_prop_ro("fused", [](const ProgramHandle &handle) { return handle.program->built_in >= 0; });
   m.def("evaluate", &evaluate, "program"_a, "instruction_set"_a, "inputs"_a, "scalars"_a);
   m.def("predict", &predict, "X"_a, "sizes"_a, "activations"_a, "parameters"_a, "instruction_set"_a);
+  nb::class_<PlanHandle>(m, "Plan").def(nb::new_(&make_plan), "entries"_a);
   nb::class_<Trainer>(m, "Trainer")
       .def(nb::init<const std::vector<PartArrays> &, int, const std::string &>(), "parts"_a, "threads"_a,
            "instruction_set"_a)
-      .def("submit", &Trainer::submit, "key"_a, "plan"_a)
+      .def("submit", &Trainer::submit, "networks"_a)
       .def("poll", &Trainer::poll, "timeout"_a)
       .def("steps", &Trainer::steps)
       .def("helped", &Trainer::helped)

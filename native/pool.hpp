@@ -1,6 +1,6 @@
 // The trainer's threads. Networks wait in a queue and are trained whole, each led by one thread; a thread that finds the
-// queue empty helps with a large network until there is another one to take. No result depends on the number of threads
-// or on the company.
+// queue empty helps with a large network until there is another one to take. Of tiny networks a thread trains many at
+// once. No result depends on the number of threads or on the company.
 #pragma once
 #include <algorithm>
 #include <chrono>
@@ -8,6 +8,7 @@
 #include <deque>
 #include <exception>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include "engine.hpp"
@@ -35,14 +36,15 @@ class Pool {
 
   const Data &data() const { return data_; }
 
-  void submit(long key, Plan plan) {
+  void submit(std::vector<std::pair<long, Plan>> plans) {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      queue_.push_back({key, generation_.load(), std::make_unique<Plan>(std::move(plan))});
-      pending_++;
-      wanted_ = true;
+      for (auto &[key, plan] : plans)
+        queue_.push_back({key, generation_.load(), std::make_shared<Plan>(std::move(plan))});
+      pending_ += static_cast<long>(plans.size());
+      wanted_ = !queue_.empty();
     }
-    ready_.notify_one();
+    ready_.notify_all();
   }
 
   // Everything finished since the last call; waits for something until the timeout.
@@ -76,10 +78,6 @@ class Pool {
   long helped() const { return helped_.load(std::memory_order_relaxed); }
 
  private:
-  struct Job {
-    long key, generation;
-    std::unique_ptr<Plan> plan;
-  };
   struct alignas(128) Counter {  // a cache line each
     std::atomic<long> count{0};
   };
@@ -107,16 +105,28 @@ class Pool {
         lock.lock();
         continue;
       }
-      Job job = std::move(queue_.front());
-      queue_.pop_front();
-      wanted_ = !queue_.empty();
-      lock.unlock();
-      Outcome outcome = train(job, steps);
-      job.plan.reset();
-      lock.lock();
-      results_.push_back({job.key, std::move(outcome)});
-      result_ready_.notify_all();
+      busy_++;
+      if (queue_.front().plan->tiny()) {
+        const std::shared_ptr<const Plan> kind = queue_.front().plan;
+        lock.unlock();
+        Lanes(*this, *kind, steps).train();
+        lock.lock();
+      } else {
+        Job job = std::move(queue_.front());
+        queue_.pop_front();
+        wanted_ = !queue_.empty();
+        lock.unlock();
+        Outcome outcome = train(job, steps);
+        job.plan.reset();
+        lock.lock();
+        report(job.key, std::move(outcome));
+      }
+      busy_--;
     }
+  }
+  void report(long key, Outcome outcome) {  // with the mutex held
+    results_.push_back({key, std::move(outcome)});
+    result_ready_.notify_all();
   }
 
   Team *team_in_want() {
@@ -152,15 +162,65 @@ class Pool {
     Team team(job.plan->useful_threads(data_.train.rows, static_cast<int>(steps_.size())));
     const Offer offer(*this, team);
     Control control{generation_, job.generation, steps, team};
-    Outcome failed;
-    failed.status = "failed";
     try {
       return engine_.train(*job.plan, data_, control);
     } catch (const std::exception &error) {
-      failed.message = error.what();
+      return failed(error);
     }
-    return failed;
   }
+  static Outcome failed(const std::exception &error) {
+    Outcome outcome;
+    outcome.status = "failed";
+    outcome.message = error.what();
+    return outcome;
+  }
+
+  // The tiny networks that one thread trains together.
+  class Lanes final : public Group {
+   public:
+    Lanes(Pool &pool, const Plan &kind, std::atomic<long> &steps) : pool_(pool), kind_(kind), steps_(steps) {}
+
+    void train() {
+      try {
+        pool_.engine_.train_together(kind_, pool_.data_, *this);
+      } catch (const std::exception &error) {
+        const std::lock_guard<std::mutex> lock(pool_.mutex_);
+        for (long key : keys_) pool_.report(key, failed(error));
+      }
+    }
+
+    // No more than this thread's share of what waits, as others may have nothing to do.
+    std::vector<Job> join(int room) override {
+      const std::lock_guard<std::mutex> lock(pool_.mutex_);
+      std::deque<Job> &queue = pool_.queue_;
+      const std::size_t hands = pool_.steps_.size() - pool_.busy_ + 1, share = (queue.size() + hands - 1) / hands;
+      std::vector<Job> joined;
+      for (auto job = queue.begin(); job != queue.end() && joined.size() < std::min<std::size_t>(room, share);) {
+        if (!job->plan->same_kind(kind_)) {
+          ++job;
+          continue;
+        }
+        keys_.insert(job->key);
+        joined.push_back(std::move(*job));
+        job = queue.erase(job);
+      }
+      pool_.wanted_ = !queue.empty();
+      return joined;
+    }
+    Control control(const Job &job) override { return {pool_.generation_, job.generation, steps_, alone_}; }
+    void leave(const Job &job, Outcome outcome) override {
+      const std::lock_guard<std::mutex> lock(pool_.mutex_);
+      pool_.report(job.key, std::move(outcome));
+      keys_.erase(keys_.find(job.key));
+    }
+
+   private:
+    Pool &pool_;
+    const Plan &kind_;
+    std::atomic<long> &steps_;
+    Team alone_{1};
+    std::multiset<long> keys_;  // of those that have not left
+  };
 
   const Data data_;
   const Engine &engine_;
@@ -171,6 +231,7 @@ class Pool {
   std::atomic<bool> wanted_{false};  // there is something else to do than to help
   std::vector<Result> results_;
   long pending_ = 0;
+  int busy_ = 0;  // threads that lead a training
   bool closing_ = false;
   std::atomic<long> generation_{0};
   std::vector<Counter> steps_;

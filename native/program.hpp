@@ -49,6 +49,10 @@ inline void execute(Operation operation, float *out, long count, Operand a, Oper
 #undef SCHUSS_TERNARY
 }
 
+// One pass over the arrays of a built-in definition, with the same results as the machine's; null for -1.
+using FusedKernel = void(float *const *arrays, const float *scalars, long count);
+FusedKernel *fused_kernel(int built_in);
+
 // A Program bound to memory for its registers. `scratch` holds the temporaries, programs that run one after the other
 // share it.
 class Machine {
@@ -57,6 +61,7 @@ class Machine {
 
   Machine(const Program &program, float *scratch)
       : program_(program),
+        kernel_(fused_kernel(program.built_in)),
         scalars_(program.scalars + program.constants.size() + program.scalar_code.size()),
         broadcast_(program.broadcast.size() * V),
         registers_(program.inputs + program.outputs) {
@@ -76,8 +81,12 @@ class Machine {
       store(broadcast_.data() + i * V, broadcast(static_cast<float>(scalars_[program_.broadcast[i]])));
   }
 
+  // The scalars of the array code, a vector each, for those who want other values in other lanes.
+  float *broadcast_scalars() { return broadcast_.data(); }
+
   // Inputs, then outputs; count is a multiple of P.
   void run(float *const *arrays, long count) {
+    if (kernel_) return kernel_(arrays, broadcast_.data(), count);
     const int n_arrays = program_.inputs + program_.outputs, unused = static_cast<int>(registers_.size()) - 1;
     for (long start = 0; start < count; start += kTile) {
       const long length = std::min(kTile, count - start);
@@ -92,6 +101,7 @@ class Machine {
   double scalar(int i) const { return i < 0 ? 0 : scalars_[i]; }
 
   const Program &program_;
+  FusedKernel *const kernel_;
   std::vector<double> scalars_;
   Aligned<float> broadcast_;
   std::vector<Operand> registers_;

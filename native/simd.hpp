@@ -30,7 +30,7 @@ SCHUSS_INLINE inline Int bits(Vec x) { return reinterpret_cast<Int>(x); }
 SCHUSS_INLINE inline Vec from_bits(Int x) { return reinterpret_cast<Vec>(x); }
 
 // f(0), f(1), ..., f(N-1) with constants as arguments. With plain loops GCC keeps accumulator arrays on the stack.
-template <class F, int... I> SCHUSS_INLINE inline void unroll(F f, std::integer_sequence<int, I...>) {
+template <class F, int... I> SCHUSS_INLINE inline void unroll([[maybe_unused]] F f, std::integer_sequence<int, I...>) {
   (f(std::integral_constant<int, I>{}), ...);
 }
 template <int N, class F> SCHUSS_INLINE inline void unroll(F f) { unroll(f, std::make_integer_sequence<int, N>{}); }
@@ -185,8 +185,9 @@ struct Logarithm {
   Vec f;
 };
 SCHUSS_INLINE inline Logarithm logarithm(Vec u) {
-  const Int e = (bits(u) - 0x3f3504f3) >> 23;
-  return {e, from_bits(bits(u) - (e << 23)) - 1};
+  const Int magnitude = bits(u) & 0x7fffffff;  // the bits of -0 less anything are no int
+  const Int e = (magnitude - 0x3f3504f3) >> 23;
+  return {e, from_bits(magnitude - (e << 23)) - 1};
 }
 SCHUSS_INLINE inline Vec finish(Logarithm l) {  // e ln 2 + log(1 + f)
   const Vec e = __builtin_convertvector(l.e, Vec), f = l.f, f2 = f * f;

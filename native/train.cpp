@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "flow.hpp"
+#include "lanes.hpp"
 
 namespace schuss::SCHUSS_BUILD {
 namespace {
@@ -27,57 +28,133 @@ void shuffle(std::vector<int> &order, std::uint64_t seed, std::uint64_t epoch) {
     std::swap(order[i], order[((mix(key + (i + 1) * golden) >> 32) * (i + 1)) >> 32]);
 }
 
+int batch_rows(const Plan &plan, const Data &data) {
+  return static_cast<int>(std::min<long>(plan.batch_size, data.train.rows));
+}
+
+// What each thread needs for itself.
+struct Hand {
+  Hand(const Plan &plan, Stack &stack)
+      : loss(plan, stack), optimizer({plan.optimizer.get()}), arrays(3 + 2 * plan.moments()) {}
+  Loss loss;
+  Machines optimizer;
+  std::vector<float *> arrays;
+};
+struct SliceSums {
+  double loss, squared_errors;
+  long correct;
+};
+
+// The memory of a training, which networks of one kind can use one after the other.
+struct Workspace {
+  Workspace(const Plan &plan, const Data &data, int threads)
+      : capacity(std::max({std::min(batch_rows(plan, data), kChunk), kEvaluationRows, kFlowRows})),
+        stack(plan, plan.moments(), capacity, threads),
+        slice_sums(Batch{capacity}.slices()),
+        panel_sums(stack.panels().size()) {
+    for (int i = 0; i < threads; i++) hands.emplace_back(plan, stack);
+  }
+
+  const int capacity;  // rows the stack can hold at once
+  Stack stack;
+  std::vector<Hand> hands;
+  std::vector<SliceSums> slice_sums;
+  std::vector<double> panel_sums;
+};
+
+// The training of one network. `Together` makes the updates itself and calls the parts of `run` that are public, with
+// the network's parameters in the stack.
 class Training {
  public:
-  Training(Plan &plan, const Data &data, Control &control)
+  Training(Plan &plan, const Data &data, Control &control, Workspace &workspace)
       : plan_(plan),
         data_(data),
         control_(control),
         rows_(data.train.rows),
-        batch_(static_cast<int>(std::min<long>(plan.batch_size, rows_))),
-        capacity_(std::max({std::min(batch_, kChunk), kEvaluationRows, kFlowRows})),
-        stack_(plan, plan.moments(), capacity_, control.team.most()),
-        slice_sums_(Batch{capacity_}.slices()),
-        panel_sums_(stack_.panels().size()),
+        batch_(batch_rows(plan, data)),
+        capacity_(workspace.capacity),
+        stack_(workspace.stack),
+        hands_(workspace.hands),
+        slice_sums_(workspace.slice_sums),
+        panel_sums_(workspace.panel_sums),
         scalars_(plan.optimizer->scalars),
         state_(std::move(plan.start)) {
-    for (int i = 0; i < control.team.most(); i++) hands_.emplace_back(plan, stack_);
-    restore(state_.parameters, stack_.parameters());
-    const std::size_t count = state_.parameters.size();
-    for (int k = 0; k < plan.moments(); k++)
-      stack_.from_canonical(stack_.moments(k), state_.moments.data() + k * count);
     std::copy(plan.hyperparameters.begin(), plan.hyperparameters.end(), scalars_.begin());
     if (!plan.watch.empty()) previous_ = Aligned<float>(stack_.block());
     if (batch_ < rows_) order_.resize(rows_);
   }
 
   Outcome run() {
+    state_to_stack();
+    begin();
+    while (goes_on()) epoch();
+    stack_to_state();
+    return finish();
+  }
+
+  void begin() {
     if (state_.epoch == 0 && watched(0)) watch(nullptr);
-    while (outcome_.status == "finished" && state_.epoch < plan_.epochs) {
-      if (patience_is_over())
-        outcome_.status = "stopped";
-      else
-        epoch();
-    }
-    finish();
+  }
+  bool goes_on() {
+    if (outcome_.status == "finished" && state_.epoch < plan_.epochs && patience_is_over()) outcome_.status = "stopped";
+    return outcome_.status == "finished" && state_.epoch < plan_.epochs;
+  }
+  void begin_epoch() {
+    if (order()) shuffle(order_, plan_.seed, static_cast<std::uint64_t>(state_.epoch));
+    watching_ = watched(state_.epoch + 1);
+    sum_ = 0;
+  }
+  // Of the rows in this epoch; null for a full batch, which keeps their own order.
+  const int *order() const { return order_.empty() ? nullptr : order_.data(); }
+  // Before the last update of an epoch after which the flow is measured.
+  bool watching() const { return watching_; }
+  void remember() { std::copy_n(stack_.parameters(), stack_.block(), previous_.data()); }
+  bool cancelled() {
+    if (control_.cancelled()) outcome_.status = "cancelled";
+    return control_.cancelled();
+  }
+  // Of the optimizer in the coming update.
+  const std::vector<double> &scalars() {
+    if (plan_.learning_rate_index >= 0) scalars_[plan_.learning_rate_index] = (*plan_.learning_rates)[state_.step];
+    if (plan_.uses_time) scalars_.back() = static_cast<double>(state_.step + 1);
+    return scalars_;
+  }
+  double clip_norm() const { return plan_.clip_norm; }
+  void updated(double batch_sum) {
+    sum_ += batch_sum;
+    state_.step++;
+    control_.count_step();
+  }
+  void diverged(int first, int count) { diverged(state_.step + 1, data_.train, order(), first, count); }
+  void end_epoch() {
+    state_.epoch++;
+    finish_epoch(sum_ / rows_, watching_);
+  }
+
+  State &state() { return state_; }
+  void state_to_stack() {
+    restore(state_.parameters, stack_.parameters());
+    const std::size_t count = state_.parameters.size();
+    for (int k = 0; k < plan_.moments(); k++)
+      stack_.from_canonical(stack_.moments(k), state_.moments.data() + k * count);
+  }
+  void stack_to_state() {
+    stack_.to_canonical(stack_.parameters(), state_.parameters.data());
+    const std::size_t count = state_.parameters.size();
+    for (int k = 0; k < plan_.moments(); k++) stack_.to_canonical(stack_.moments(k), state_.moments.data() + k * count);
+  }
+  Outcome finish() {
+    if (!state_.best.empty()) restore(state_.best, stack_.parameters());
+    const Part *parts[] = {&data_.train, &data_.valid, &data_.test};
+    for (int i = 0; i < 3; i++) std::tie(outcome_.losses[i], outcome_.scores[i]) = evaluate(*parts[i]);
+    outcome_.layers = stack_.depth();
+    outcome_.state = std::move(state_);
+    outcome_.seconds = seconds();
     return std::move(outcome_);
   }
 
  private:
   enum class Step { done, diverged, cancelled };
-  // What each thread needs for itself.
-  struct Hand {
-    Hand(const Plan &plan, Stack &stack)
-        : loss(plan, stack), optimizer({plan.optimizer.get()}), arrays(3 + 2 * plan.moments()) {}
-    Loss loss;
-    Machines optimizer;
-    std::vector<float *> arrays;
-  };
-  struct SliceSums {
-    double loss, squared_errors;
-    long correct;
-  };
-
   // f(Share) on all threads that are there. Each flushes denormal numbers, or bits would depend on who does what.
   template <class F> void share(const F &f) {
     control_.team.each(control_.team.size(), [&f](Share share) {
@@ -87,8 +164,6 @@ class Training {
   }
 
   void restore(const std::vector<float> &canonical, float *block) { stack_.from_canonical(block, canonical.data()); }
-  // Of the rows in this epoch; null for a full batch, which keeps their own order.
-  const int *order() const { return order_.empty() ? nullptr : order_.data(); }
   bool watched(long epoch) const {
     return std::find(plan_.watch.begin(), plan_.watch.end(), epoch) != plan_.watch.end();
   }
@@ -96,28 +171,22 @@ class Training {
   double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
 
   void epoch() {
-    if (order()) shuffle(order_, plan_.seed, static_cast<std::uint64_t>(state_.epoch));
-    const bool watching = watched(state_.epoch + 1);
-    double sum = 0;
+    begin_epoch();
     for (int first = 0; first < rows_; first += batch_) {
       const int count = std::min(batch_, rows_ - first);
-      switch (step(first, count, watching && first + count == rows_, sum)) {
+      switch (step(first, count, watching_ && first + count == rows_)) {
         case Step::done: break;
-        case Step::diverged: return diverged(state_.step + 1, data_.train, order(), first, count);
-        case Step::cancelled: outcome_.status = "cancelled"; return;
+        case Step::diverged: return diverged(first, count);
+        case Step::cancelled: return;
       }
     }
-    state_.epoch++;
-    finish_epoch(sum / rows_, watching);
+    end_epoch();
   }
 
   // History, divergence, gradient flow, and the best parameters when waiting for the validation loss to fall.
   void finish_epoch(double train_loss, bool watching) {
     const auto [loss, score] = evaluate(data_.valid);
-    if (control_.cancelled()) {
-      outcome_.status = "cancelled";
-      return;
-    }
+    if (cancelled()) return;
     for (double x : {double(state_.step), double(state_.epoch), seconds(), train_loss, loss, score})
       outcome_.history.push_back(x);
     const bool measured = data_.valid.rows > 0;
@@ -134,9 +203,9 @@ class Training {
     stack_.to_canonical(stack_.parameters(), state_.best.data());
   }
 
-  // One update from rows [first, first + count) of the epoch's order, in chunks; adds their losses to `sum`. With
-  // `keep` the parameters before the update are kept.
-  Step step(int first, int count, bool keep, double &sum) {
+  // One update from rows [first, first + count) of the epoch's order, in chunks. With `keep` the parameters before
+  // the update are kept.
+  Step step(int first, int count, bool keep) {
     double batch_sum = 0;
     for (int done = 0; done < count; done += kChunk) {
       stack_.set_rows(std::min(kChunk, count - done));
@@ -149,14 +218,12 @@ class Training {
         }
       });
       if (together) add_gradients(done > 0);  // once all slices are back, each thread some rows of it
-      if (control_.cancelled()) return Step::cancelled;
+      if (cancelled()) return Step::cancelled;
       for (int slice = 0; slice < stack_.batch().slices(); slice++) batch_sum += slice_sums_[slice].loss;
       if (!std::isfinite(batch_sum)) return Step::diverged;
     }
     update(keep);
-    sum += batch_sum;
-    state_.step++;
-    control_.count_step();
+    updated(batch_sum);
     return Step::done;
   }
 
@@ -181,8 +248,7 @@ class Training {
   // The update of all parameters, each thread a stretch of them, in pieces that stay in the cache.
   void update(bool keep) {
     const double factor = clip_factor();
-    if (plan_.learning_rate_index >= 0) scalars_[plan_.learning_rate_index] = plan_.learning_rates[state_.step];
-    if (plan_.uses_time) scalars_.back() = static_cast<double>(state_.step + 1);
+    scalars();
     share([&](Share share) {
       Hand &hand = hands_[share.part];
       hand.optimizer.at(0).prepare(scalars_);
@@ -258,7 +324,7 @@ class Training {
     });
     if (together) add_gradients(false);
     share([&](Share share) { flow.look_at_panels(share, previous); });
-    if (control_.cancelled()) return;  // perhaps in the middle of the gradient
+    if (cancelled()) return;  // perhaps in the middle of the gradient
     flow.append_to(outcome_.flow);
     outcome_.watched.push_back(state_.epoch);
   }
@@ -291,36 +357,161 @@ class Training {
     return {loss / part.rows, classes ? static_cast<double>(correct) / part.rows : r2};
   }
 
-  void finish() {
-    stack_.to_canonical(stack_.parameters(), state_.parameters.data());
-    const std::size_t count = state_.parameters.size();
-    for (int k = 0; k < plan_.moments(); k++) stack_.to_canonical(stack_.moments(k), state_.moments.data() + k * count);
-    if (!state_.best.empty()) restore(state_.best, stack_.parameters());
-    const Part *parts[] = {&data_.train, &data_.valid, &data_.test};
-    for (int i = 0; i < 3; i++) std::tie(outcome_.losses[i], outcome_.scores[i]) = evaluate(*parts[i]);
-    outcome_.state = std::move(state_);
-    outcome_.seconds = seconds();
-  }
-
   const Plan &plan_;
   const Data &data_;
   Control &control_;
-  const int rows_, batch_, capacity_;  // capacity: rows the stack can hold at once
-  Stack stack_;
-  std::vector<Hand> hands_;
-  std::vector<SliceSums> slice_sums_;
-  std::vector<double> panel_sums_;
+  const int rows_, batch_, capacity_;
+  Stack &stack_;
+  std::vector<Hand> &hands_;
+  std::vector<SliceSums> &slice_sums_;
+  std::vector<double> &panel_sums_;
   Aligned<float> previous_;
   std::vector<double> scalars_;
   std::vector<int> order_;
+  bool watching_ = false;  // the flow is measured after this epoch
+  double sum_ = 0;         // of the losses of this epoch
   State state_;
   Outcome outcome_;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
+// Tiny networks of one kind, one a lane, epoch by epoch. One that is done leaves its lane to the next that waits.
+class Together {
+ public:
+  Together(const Plan &kind, const Data &data, Group &group)
+      : data_(data),
+        group_(group),
+        batch_(batch_rows(kind, data)),
+        workspace_(kind, data, 1),
+        lanes_(kind) {}
+
+  void run() {
+    do {
+      admit();
+      epoch();
+    } while (busy() > 0);
+  }
+
+ private:
+  struct Seat {
+    Seat(Job waiting, const Data &data, Group &group, Workspace &workspace)
+        : job(std::move(waiting)), control(group.control(job)), training(*job.plan, data, control, workspace) {}
+    const Job job;
+    Control control;
+    Training training;
+  };
+
+  template <class F> void each(F f) {
+    for (int lane = 0; lane < V; lane++)
+      if (seats_[lane]) f(lane, seats_[lane]->training);
+  }
+  int busy() const { return V - static_cast<int>(std::count(seats_.begin(), seats_.end(), nullptr)); }
+
+  void admit() {
+    if (busy() == V) return;
+    int lane = 0;
+    for (Job &job : group_.join(V - busy())) {
+      while (seats_[lane]) lane++;
+      seats_[lane] = std::make_unique<Seat>(std::move(job), data_, group_, workspace_);
+      Training &training = seats_[lane]->training;
+      lanes_.put(lane, training.state());
+      training.state_to_stack();
+      training.begin();
+    }
+    each([&](int i, Training &training) {
+      if (!training.goes_on()) leave(i);
+    });
+  }
+
+  void show(int lane) {
+    lanes_.take(lane, seats_[lane]->training.state());
+    seats_[lane]->training.state_to_stack();
+  }
+  void leave(int lane) {
+    show(lane);
+    group_.leave(seats_[lane]->job, seats_[lane]->training.finish());
+    seats_[lane].reset();
+  }
+
+  void epoch() {
+    each([&](int, Training &training) { training.begin_epoch(); });
+    const int rows = data_.train.rows;
+    for (int first = 0; first < rows; first += batch_) {
+      const int count = std::min(batch_, rows - first);
+      if (first + count == rows)
+        each([&](int lane, Training &training) {
+          if (!training.watching()) return;
+          show(lane);
+          training.remember();
+        });
+      step(first, count);
+    }
+    each([&](int lane, Training &training) {
+      show(lane);
+      training.end_epoch();
+      if (!training.goes_on()) leave(lane);
+    });
+  }
+
+  // One update of every network from rows [first, first + count) of its epoch's order.
+  void step(int first, int count) {
+    PerLane sums{};
+    for (int done = 0; done < count; done += kLaneChunk) {
+      Lanes::Orders orders{};
+      each([&](int lane, Training &training) {
+        orders[lane] = training.order();
+        if (training.cancelled()) leave(lane);
+      });
+      if (busy() == 0) return;
+      lanes_.gather(data_.train, orders, first + done, std::min(kLaneChunk, count - done));
+      lanes_.forward();
+      lanes_.loss(count, sums);
+      lanes_.backward(done > 0);
+    }
+    each([&](int lane, Training &training) {
+      if (std::isfinite(sums[lane])) return;
+      show(lane);
+      training.diverged(first, count);
+      leave(lane);
+    });
+    update();
+    each([&](int lane, Training &training) { training.updated(sums[lane]); });
+  }
+
+  void update() {
+    PerLane clip_norms{};
+    bool clipping = false, all = true;
+    each([&](int lane, Training &training) {
+      const std::vector<double> &scalars = training.scalars();
+      for (std::size_t i = 0; i < scalars.size(); i++) {
+        if (all) lanes_.scalar(i).fill(scalars[i]);  // idle lanes hold what others do: what is the same stays the same
+        lanes_.scalar(i)[lane] = scalars[i];
+      }
+      all = false;
+      clip_norms[lane] = training.clip_norm();
+      clipping |= training.clip_norm() > 0;
+    });
+    if (clipping) lanes_.clip(clip_norms);
+    lanes_.update();
+  }
+
+  const Data &data_;
+  Group &group_;
+  const int batch_;
+  Workspace workspace_;
+  Lanes lanes_;
+  std::array<std::unique_ptr<Seat>, V> seats_;  // one a lane; null: free
+};
+
+void train_together(const Plan &kind, const Data &data, Group &group) {
+  const FlushDenormals guard;
+  Together(kind, data, group).run();
+}
+
 Outcome train(Plan &plan, const Data &data, Control &control) {
   const FlushDenormals guard;
-  return Training(plan, data, control).run();
+  Workspace workspace(plan, data, control.team.most());
+  return Training(plan, data, control, workspace).run();
 }
 
 void evaluate(const Program &program, const std::vector<double> &scalars, float *const *arrays, long count) {
@@ -349,6 +540,6 @@ void predict(const Plan &plan, const Part &part, float *predictions) {
 }  // namespace
 
 extern const Engine engine;
-const Engine engine{SCHUSS_NAME_OF_BUILD, train, evaluate, predict, P};
+const Engine engine{SCHUSS_NAME_OF_BUILD, train, train_together, evaluate, predict, P};
 
 }  // namespace schuss::SCHUSS_BUILD

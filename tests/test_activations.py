@@ -27,7 +27,7 @@ from schuss.activations import (
     tanh,
 )
 from schuss.errors import FormulaError, InvalidInput, UnknownName
-from schuss.expressions import Expression
+from schuss.expressions import Expression, exp
 
 GOLDEN = golden("activations")
 GRID = GOLDEN["z"]
@@ -147,6 +147,25 @@ def test_facts_follow_the_hyper_parameters() -> None:
     assert elu(alpha=2.0).largest_slope == pytest.approx(2.0)
     assert celu(alpha=2.0).largest_slope == pytest.approx(1.0)
     assert leaky_relu(slope=3.0).largest_slope == 3.0
+
+
+@pytest.mark.parametrize(
+    ("formula", "low", "high", "steepest"),
+    [
+        ("sin(5 * z)", -1, 1, 5),  # a wave ends somewhere else at 1e8 than at 5e7, and does not grow
+        ("cos(z)", -1, 1, 1),
+        ("where(z > 0, z, sin(5 * z))", -1, INF, 5),
+        ("sin(z) + z", -INF, INF, 2),
+        ("sin(z * z)", -1, 1, INF),
+        ("exp(z)", 0, INF, INF),
+        ("log(z)", -INF, INF, INF),  # where it is a number
+        ("3 + 0 * z", 3, 3, 0),
+    ],
+)
+def test_range_and_largest_slope_of_a_formula(formula: str, low: float, high: float, steepest: float) -> None:
+    phi = find_activation(f"mine = {formula}")
+    assert phi.range == pytest.approx((low, high), rel=2e-3)
+    assert phi.largest_slope == pytest.approx(steepest, rel=2e-3)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -284,6 +303,11 @@ def test_anything_else_is_a_clear_error(wanted: object) -> None:
     assert 10 < len(str(caught.value)) < 600
 
 
+def test_an_error_quotes_the_formula_without_the_spaces_around_it() -> None:
+    with pytest.raises(FormulaError, match=r"^in 'z \* q': unknown name 'q'"):
+        find_activation("mine =  z * q ")
+
+
 def test_near_names_are_suggested() -> None:
     with pytest.raises(UnknownName, match=r"did you mean.*softplus"):
         find_activation("softpluss")
@@ -314,7 +338,14 @@ def test_functions_that_are_no_activation_are_explained() -> None:
     def nothing(z: Expression) -> None:
         return None
 
-    for bad in (branches, two_arguments, two_results, text, no_default, math_function, several, nothing):
+    def z_twice(x: Expression, *, z: float = 1.0) -> Expression:
+        return x * z
+
+    def exp_of_two(z: Expression) -> Expression:
+        return exp(z, z)
+
+    wrong = (branches, two_arguments, two_results, text, no_default, math_function, several, nothing)
+    for bad in (*wrong, z_twice, exp_of_two):
         with pytest.raises(FormulaError):
             activation(bad)  # type: ignore[arg-type]
 

@@ -64,7 +64,7 @@ def title(figure: Figure) -> str:
 def test_flow_chart() -> None:
     figure = drawn(charts.flow_chart(measured([1e-6, 1e-4, 1e-2, 1.0], saturated=0.5, dead=0.1)))
     delta, weights, signal, units = figure.axes
-    assert title(figure) == "relu, 4 layers, at initialisation: the gradient vanishes, losing 2.00 decades a layer"
+    assert title(figure) == "relu, 4 layers, at initialization: the gradient vanishes, losing 2.00 decades a layer"
     assert delta.get_yscale() == weights.get_yscale() == signal.get_yscale() == "log"
     np.testing.assert_allclose(delta.lines[0].get_ydata(), [1e-6, 1e-4, 1e-2, 1.0])
     assert delta.get_ylim()[0] < 1e-6
@@ -143,7 +143,7 @@ def test_loss_chart_shows_the_median_and_the_range() -> None:
     assert band(panel)[:, 1].max() == pytest.approx(6)
 
 
-def test_one_colour_stands_for_one_optimizer_in_all_charts() -> None:
+def test_one_color_stands_for_one_optimizer_in_all_charts() -> None:
     found = study(2, 4)
     for figure in (charts.loss_chart(found), charts.learning_rate_chart(found)):
         (legend,) = figure.legends

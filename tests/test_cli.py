@@ -90,7 +90,7 @@ def test_compare_prints_and_writes_everything(schuss: Schuss) -> None:
     )
     assert ended.code == 0
     for expected in (
-        "Dataset 'iris': classification of 3 classes", "Ranking on iris", "Gradient flow at initialisation", "Best: ",
+        "Dataset 'iris': classification of 3 classes", "Ranking on iris", "Gradient flow at initialization", "Best: ",
         "After equally many passes over the data gd reaches", "of 8 networks diverged.", "Networks: 8 in ",
         "networks/s", "result: r.json",
     ):  # fmt: skip
@@ -455,7 +455,7 @@ def test_unwritable_places_are_refused_before_the_training(
 
 
 def test_a_wrong_option_is_typers_own_error(schuss: Schuss) -> None:
-    for arguments in (["fit", "iris", "--depth", "deep"], ["fit", "iris", "--colour", "red"], ["fit"], ["fly"]):
+    for arguments in (["fit", "iris", "--depth", "deep"], ["fit", "iris", "--color", "red"], ["fit"], ["fly"]):
         assert schuss(*arguments).code == 2
 
 
@@ -496,7 +496,32 @@ def test_a_terminal_that_knows_ascii_only(tmp_path: Path) -> None:
     running = process("flow", "xor", "--out", "p", folder=tmp_path, env={**os.environ, "PYTHONIOENCODING": "ascii"})
     out, err = running.communicate(timeout=60)
     assert running.returncode == 0, err
-    assert "Gradient flow at initialisation" in out
+    assert "Gradient flow at initialization" in out
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell that closes streams")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams_cause_no_traceback(tmp_path: Path, closed: str) -> None:
+    command = f"'{sys.executable}' -m schuss.interfaces.cli fit iris --epochs 1 --json r.json {closed}"
+    ended = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert json.loads((tmp_path / "r.json").read_text())["epochs"] == 1
+
+
+def test_an_endless_slope_is_shown_as_in_the_table(schuss: Schuss) -> None:
+    assert "largest slope  ∞" in schuss("activations", "squared_relu").out
+
+
+def test_a_narrow_terminal_does_not_squeeze_the_names_out_of_a_table(
+    schuss: Schuss, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["compare", "iris", *SMALL, "--activations", "relu,softplus", "--optimizers", "sgd,momentum"]
+    wide = schuss(*arguments).out.splitlines()
+    monkeypatch.setenv("COLUMNS", "30")
+    narrow = schuss(*arguments).out.splitlines()
+    ranked = [line for line in narrow if "momentum" in line and "softplus" in line]
+    assert ranked
+    assert set(ranked) <= set(wide)
 
 
 def test_starting_imports_nothing_heavy() -> None:

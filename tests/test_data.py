@@ -334,7 +334,7 @@ def test_columns_that_bring_nothing_are_noted() -> None:
     assert data.encoding.features == ("same", "word=a", "good")
     assert not data.test.X[:, 0].any()
     same, identity, word = data.notes
-    assert same == "column 'same' has the same value in every row of the training part; its input is always 0"
+    assert same == "column 'same' has the same value in every row of the training part: its input is always 0"
     assert identity.startswith("column 'id' is not used: 192 different texts in 192 training rows (at most 96)")
     assert "'word'" in word
 

@@ -111,6 +111,12 @@ def test_units_far_on_their_flat_side_are_saturated_but_not_dead(digits: Dataset
     assert got.activation_mean[0] == pytest.approx(1.0, abs=1e-4)
 
 
+def test_data_by_name_and_a_seed_that_is_none() -> None:
+    np.testing.assert_array_equal(flow(Network(), "iris").values, flow(Network(), load("iris")).values)
+    with pytest.raises(InvalidInput, match="seed must be a whole number"):
+        flow(Network(), "iris", seed=-1)
+
+
 def test_without_hidden_layers_the_output_layer_is_shown(digits: Dataset) -> None:
     got = flow(Network(), digits)
     assert got.relative.tolist() == [1.0]
@@ -156,6 +162,7 @@ def test_quantities_are_attributes_and_items() -> None:
     with pytest.raises(UnknownName, match=r"did you mean.*delta"):
         got["detla"]
     assert "GradientFlow(2 layers, epoch 0" in repr(got)
+    assert repr(measured([1.0])) == "GradientFlow(1 layer, epoch 0)"  # no slope through one point
 
 
 def test_flows_can_be_compared_and_kept_in_sets() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -197,6 +199,29 @@ def test_a_users_initializer() -> None:
         @initializer
         def wrong(shape: tuple[int, int]) -> NDArray[np.floating]:
             return np.zeros(shape)
+
+
+def test_weights_of_another_shape_are_refused() -> None:
+    @initializer
+    def transposed(random: np.random.Generator, shape: tuple[int, int], reads: object) -> NDArray[np.floating]:
+        return np.zeros(shape[::-1])
+
+    with pytest.raises(InvalidInput, match=r"transposed must give weights of shape \[3, 2\], but gave \[2, 3\]"):
+        transposed.sample(np.random.default_rng(0), (3, 2))
+
+
+@pytest.mark.parametrize("wanted", [*INITIALIZERS.values(), normal(std=0.3)], ids=str)
+def test_copies_and_pickles_are_equal(wanted: Initializer) -> None:
+    assert pickle.loads(pickle.dumps(wanted)) == copy.deepcopy(wanted) == wanted
+    assert pickle.loads(pickle.dumps(wanted)).rule is wanted.rule
+
+
+def test_a_local_initializer_can_be_copied() -> None:
+    @initializer
+    def ones(random: np.random.Generator, shape: tuple[int, int], reads: object) -> NDArray[np.floating]:
+        return np.ones(shape)
+
+    assert copy.deepcopy(ones).sample(np.random.default_rng(0), (2, 1)).tolist() == [[1], [1]]
 
 
 def test_configured_copies_names_and_objects() -> None:

@@ -10,7 +10,7 @@ from golden_files import golden
 from numpy.typing import NDArray
 
 from schuss.errors import FormulaError, InvalidInput, UnknownName
-from schuss.expressions import Expression
+from schuss.expressions import Expression, maximum
 from schuss.losses import (
     LOSSES,
     absolute_error,
@@ -120,6 +120,15 @@ def test_a_users_loss_may_name_its_arguments() -> None:
     assert quartic(np.array([[3.0]]), np.array([[1.0]])) == 32.0
     assert quartic(scale=1.0)(np.array([[3.0]]), np.array([[1.0]])) == 16.0
     assert quartic.slopes(np.array([[3.0]]), np.array([[1.0]]))[0, 0] == 64.0
+
+
+def test_a_users_loss_on_logits_decides_at_zero_too() -> None:
+    @loss(threshold=0.0)
+    def hinge(p: Expression, y: Expression) -> Expression:
+        return maximum(1 - (2 * y - 1) * p, 0)
+
+    assert hinge.threshold == 0
+    assert hinge(np.array([3.0, -0.5]), np.array([1.0, 1.0])) == 0.75
 
 
 def test_configured_copies_keep_everything_else() -> None:

@@ -270,6 +270,16 @@ def plan(**changes: object) -> dict[str, object]:
     } | changes
 
 
+START = ("seed", "parameters", "moments", "step", "epoch", "best", "best_loss", "best_epoch")
+
+
+def submit(trainer: _native.Trainer, key: int, entries: dict[str, object]) -> None:
+    """Hand over one network."""
+    start = {name: value for name, value in entries.items() if name in START}
+    shared = {name: value for name, value in entries.items() if name not in START}
+    trainer.submit([(key, _native.Plan(shared), start)])
+
+
 def long_plan() -> dict[str, object]:
     return plan(epochs=10**9, lr_index=-1, watch=[])
 
@@ -285,7 +295,7 @@ def collect(trainer: _native.Trainer, seconds: float = 20) -> dict[int, dict[str
 def test_a_network_is_trained() -> None:
     trainer = _native.Trainer(parts(), 2, INSTRUCTION_SETS[0])
     for key in (7, 8):
-        trainer.submit(key, plan())
+        submit(trainer, key, plan())
     results = collect(trainer)
     assert sorted(results) == [7, 8]
     assert trainer.steps() == 40
@@ -329,7 +339,7 @@ def test_a_network_is_trained() -> None:
 def test_a_malformed_plan_is_refused(changes: dict[str, object], message: str) -> None:
     trainer = _native.Trainer(parts(), 1, "baseline")
     with pytest.raises(ValueError, match=message):
-        trainer.submit(0, plan(**changes))
+        submit(trainer, 0, plan(**changes))
     assert trainer.pending() == 0
 
 
@@ -337,7 +347,7 @@ def test_a_missing_entry_is_named() -> None:
     entries = plan()
     del entries["seed"]
     with pytest.raises(ValueError, match="'seed' is missing"):
-        _native.Trainer(parts(), 1, "baseline").submit(0, entries)
+        submit(_native.Trainer(parts(), 1, "baseline"), 0, entries)
 
 
 def test_the_trainer_refuses_malformed_parts() -> None:
@@ -356,30 +366,43 @@ def test_the_trainer_refuses_malformed_parts() -> None:
     with pytest.raises(ValueError, match="threads"):
         _native.Trainer(parts(), 0, "baseline")
     with pytest.raises(ValueError, match="number of outputs"):
-        _native.Trainer([(X, Y, labels + 1), valid, test], 1, "baseline").submit(0, plan())
+        submit(_native.Trainer([(X, Y, labels + 1), valid, test], 1, "baseline"), 0, plan())
 
 
-def test_cancelling_returns_running_networks_and_drops_waiting_ones() -> None:
+def cancelled(entries: dict[str, object]) -> dict[int, dict[str, object]]:
+    """What comes back of four endless networks on two threads that are cancelled as they run."""
     trainer = _native.Trainer(parts(), 2, INSTRUCTION_SETS[0])
     for key in range(4):
-        trainer.submit(key, long_plan())
+        submit(trainer, key, entries)
     while trainer.steps() < 1_000:
         time.sleep(0.001)
     began = time.monotonic()
     trainer.cancel()
     results = collect(trainer)
     assert time.monotonic() - began < 0.2
-    assert 0 in results
-    assert set(results) <= {0, 1}
     assert {r["status"] for r in results.values()} == {"cancelled"}
     assert np.isfinite(results[0]["parameters"]).all()  # type: ignore[call-overload]
-    trainer.submit(9, plan())  # and it goes on
+    submit(trainer, 9, plan())  # and it goes on
     assert collect(trainer)[9]["status"] == "finished"
+    return results
+
+
+def test_cancelling_returns_running_networks_and_drops_waiting_ones() -> None:
+    wide = {"sizes": [3, 17, 2], "activations": [IDENTITY, IDENTITY], "slopes": [1.0, 1.0]}
+    n = 4 * 17 + 18 * 2
+    start = {"parameters": np.zeros(n, np.float32), "moments": np.zeros((0, n), np.float32)}
+    results = cancelled(long_plan() | wide | start)
+    assert 0 in results
+    assert set(results) <= {0, 1}
+
+
+def test_cancelling_returns_tiny_networks_that_run_together() -> None:
+    assert sorted(cancelled(long_plan())) == [0, 1, 2, 3]
 
 
 def test_closing_a_busy_trainer_stops_it() -> None:
     trainer = _native.Trainer(parts(), 1, "baseline")
-    trainer.submit(0, long_plan())
+    submit(trainer, 0, long_plan())
     began = time.monotonic()
     del trainer
     assert time.monotonic() - began < 0.5
@@ -387,7 +410,7 @@ def test_closing_a_busy_trainer_stops_it() -> None:
 
 def test_waiting_lets_other_threads_run() -> None:
     trainer = _native.Trainer(parts(), 1, "baseline")
-    trainer.submit(0, long_plan())
+    submit(trainer, 0, long_plan())
     ticks: list[float] = []
 
     def tick() -> None:

@@ -206,5 +206,7 @@ def test_functions_that_are_no_optimizer_are_explained() -> None:
     for bad in (without_gradient, without_rate, state_forgotten, too_many, bad_rate):
         with pytest.raises(InvalidInput):
             optimizer(bad)
+    with pytest.raises(InvalidInput, match="search from or to must be greater than 0"):
+        optimizer(search=(0.0, 1.0))(lambda w, g, *, lr=0.1: w - lr * g)
     with pytest.raises(FormulaError, match="must return 2"):
         optimizer(state_forgotten)

@@ -87,6 +87,12 @@ def test_a_users_schedule() -> None:
         def two(p: Expression, q: Expression) -> Expression:
             return p * q
 
+    with pytest.raises(FormulaError, match="one expression"):
+
+        @schedule  # type: ignore[arg-type]
+        def pair(p: Expression) -> tuple[Expression, Expression]:
+            return p, p
+
 
 def test_names_configured_names_and_objects_are_found() -> None:
     assert find_schedule("cosine") is cosine

@@ -1,11 +1,10 @@
-"""Tables say the right things in few columns; what is checked is the text, as in a terminal without colour."""
+"""Tables say the right things in few columns; what is checked is the text, as in a terminal without color."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-import pytest
 
 import schuss as sc
 from schuss import tables
@@ -13,6 +12,7 @@ from schuss.comparison.statistics import Row
 from schuss.engines import QUANTITIES
 from schuss.insight.gradient_flow import FlowHistory, GradientFlow
 from schuss.layers import Layer
+from schuss.wording import significant
 
 
 def measured(relative: list[float], epoch: int = 0, activation: str = "sigmoid", **quantities: float) -> GradientFlow:
@@ -38,60 +38,14 @@ def lines(table: object, width: int = 80) -> list[str]:
     return tables.as_text(table, width).splitlines()  # type: ignore[arg-type]
 
 
-# ---------------------------------------------------------------------------------------------- numbers
-
-
-@pytest.mark.parametrize(
-    ("x", "shown"),
-    [
-        (0.0, "0"), (1.0, "1.0"), (0.974, "0.97"), (0.0999, "0.10"), (0.05, "5e-2"), (3e-10, "3e-10"), (-0.5, "-0.50"),
-        (999.6, "1e3"), (42.0, "42"), (1.5e20, "1.5e20"), (math.nan, "–"), (math.inf, "∞"), (-math.inf, "−∞"),
-    ],
-)  # fmt: skip
-def test_significant(x: float, shown: str) -> None:
-    assert tables.significant(x) == shown
-
-
-@pytest.mark.parametrize("x", 10.0 ** np.arange(-30, 30, 1.7))
-def test_significant_means_the_number(x: float) -> None:
-    assert float(tables.significant(x, 3)) == pytest.approx(x, rel=5e-3)
-
-
-@pytest.mark.parametrize(("x", "shown"), [(1e-3, "1e-3"), (0.0316, "3.2e-2"), (0.1, "0.1"), (1.0, "1"), (10.0, "10")])
-def test_rate(x: float, shown: str) -> None:
-    assert tables.rate(x) == shown
-
-
-@pytest.mark.parametrize(
-    ("mean", "spread", "shown"),
-    [(0.97412, 0.006, "0.974 ± 0.006"), (0.5, math.nan, "0.500"), (math.nan, math.nan, "–"), (-3e7, 2e7, "-3e7 ± 2e7")],
-)
-def test_mean_and_spread(mean: float, spread: float, shown: str) -> None:
-    assert tables.mean_and_spread(mean, spread) == shown
-
-
-@pytest.mark.parametrize(
-    ("first", "word"),
-    [(1e-9, "vanishes"), (1e-2, "shrinks"), (0.3, "steady"), (4.0, "steady"), (50.0, "grows"), (1e6, "explodes"),
-     (0.0, "vanishes"), (math.inf, "explodes"), (math.nan, "unknown")],
-)  # fmt: skip
-def test_tendency(first: float, word: str) -> None:
-    assert tables.tendency(np.array([first, 1.0])) == word
-
-
-def test_reference_is_the_citation_and_not_another_bracket() -> None:
-    assert tables.reference("SGD (Polyak, 1964), in PyTorch's form: v ← μv") == "Polyak, 1964"
-    assert tables.reference("log(1 + e^z), smooth") == ""
-
-
 # ---------------------------------------------------------------------------------------------- gradient flow
 
 
 def test_flow_table_shows_every_layer_and_the_slope() -> None:
     deltas = [10.0**-k for k in range(29, -1, -1)]
     text = lines(tables.flow_table(measured(deltas)))
-    assert text[0] == "Gradient flow at initialisation: 30 layers of 64 sigmoid"
-    assert [line.split()[:2] for line in text[3:33]] == [[str(k + 1), tables.significant(deltas[k])] for k in range(30)]
+    assert text[0] == "Gradient flow at initialization: 30 layers of 64 sigmoid"
+    assert [line.split()[:2] for line in text[3:33]] == [[str(k + 1), significant(deltas[k])] for k in range(30)]
     assert "◂" * 12 in text[3]
     assert "◂" not in text[32]
     assert text[-1] == "The gradient vanishes, losing 1.00 decades a layer."
@@ -101,7 +55,7 @@ def test_flow_table_shows_every_layer_and_the_slope() -> None:
 def test_flow_table_of_different_layers_names_them() -> None:
     flow = sc.flow(sc.Network(sc.Dense(8, "relu"), sc.Dense(4, "leaky_relu(slope=0.1)")), sc.load("iris"))
     text = lines(tables.flow_table(flow))
-    assert text[0] == "Gradient flow at initialisation"
+    assert text[0] == "Gradient flow at initialization"
     assert text[3].split()[:3] == ["1", "8", "relu"]
     assert text[4].split()[:3] == ["2", "4", "leaky_relu(slope=0.1)"]
 
@@ -118,7 +72,7 @@ def test_flow_table_without_any_gradient() -> None:
     assert lines(tables.flow_table(measured([0, 0, 0])))[-1] == "The gradient reaches no layer."
 
 
-def test_flow_table_alarms_in_colour_only_where_there_is_colour() -> None:
+def test_flow_table_alarms_in_color_only_where_there_is_color() -> None:
     table = tables.flow_table(measured([1e-9, 1.0], dead=1.0))
     assert "[red]" in "".join(str(cell) for column in table.columns for cell in column.cells)
     assert "\x1b" not in tables.as_text(table)

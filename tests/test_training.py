@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -209,6 +210,17 @@ def test_many_are_each_as_if_alone(iris: Dataset, threads: int) -> None:
         assert_same_bits(run.outcome, fit(job.network, iris, job.recipe, seed=job.seed).outcome)
 
 
+def test_jobs_may_come_one_by_one(iris: Dataset) -> None:
+    runs = fit_many((Job(mlp([4]), Recipe(epochs=1), seed) for seed in range(3)), iris)
+    assert [run.seed for run in runs] == [0, 1, 2]
+
+
+def test_a_run_can_be_pickled_for_another_process(run: Run) -> None:
+    again = pickle.loads(pickle.dumps(run))
+    assert (again.network, again.recipe, again.encoding) == (run.network, run.recipe, run.encoding)
+    assert_same_bits(again.outcome, run.outcome)
+
+
 def test_a_diverging_network_is_a_run_like_others(iris: Dataset) -> None:
     bad, good = Job(mlp([5]), Recipe("sgd(lr=1e30)", epochs=3)), Job(mlp([5]), Recipe(epochs=3))
     runs = fit_many([bad, good, bad], iris)
@@ -287,8 +299,21 @@ def test_an_unfit_loss_is_found_before_anything_is_trained(iris: Dataset) -> Non
 
 @pytest.mark.parametrize("seed", [-1, 2**63, 1.5, "one", True])
 def test_a_seed_is_a_whole_number(iris: Dataset, seed: int) -> None:
-    with pytest.raises(InvalidInput, match="seed is a whole number"):
+    with pytest.raises(InvalidInput, match="seed must be a whole number"):
         fit(mlp([4]), iris, Recipe(epochs=1), seed=seed)
+
+
+def test_what_is_no_network_and_no_recipe_is_said(iris: Dataset) -> None:
+    with pytest.raises(InvalidInput, match="network is an sc.Network"):
+        fit("relu", iris)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="recipe is an sc.Recipe"):
+        fit(mlp([4]), iris, "adam")  # type: ignore[arg-type]
+
+
+def test_data_is_anything_that_can_be_loaded(iris: Dataset) -> None:
+    named, (listed,) = fit(mlp([4]), "iris", Recipe(epochs=1)), fit_many([Job(mlp([4]), Recipe(epochs=1))], "iris")
+    assert_same_bits(named.outcome, fit(mlp([4]), iris, Recipe(epochs=1)).outcome)
+    assert_same_bits(listed.outcome, named.outcome)
 
 
 def test_any_whole_number_is_a_seed(iris: Dataset) -> None:
@@ -297,7 +322,7 @@ def test_any_whole_number_is_a_seed(iris: Dataset) -> None:
     assert_same_bits(numpys.outcome, fit(mlp([4]), iris, Recipe(epochs=1), seed=7).outcome)
 
 
-@pytest.mark.parametrize("threads", [0, -1, 1.5])
+@pytest.mark.parametrize("threads", [0, -1, 1.5, 1025, 2**70])
 def test_threads_are_counted_from_1(iris: Dataset, threads: int) -> None:
     with pytest.raises(InvalidInput, match="threads"):
         fit(mlp([4]), iris, threads=threads)

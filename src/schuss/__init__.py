@@ -4,6 +4,9 @@
 >>> run = sc.fit(sc.mlp(hidden=[32, 32], activation="relu"), sc.load("iris"), sc.Recipe("adam", epochs=5))
 >>> run.status
 'finished'
+
+Activations and optimizers are here by name (`sc.relu`, `sc.adam`), losses, schedules and initializers in their modules
+(`sc.losses.huber`); everywhere a name in quotes does as well.
 """
 
 from importlib.metadata import version as _version
@@ -72,3 +75,8 @@ __all__ = [
     "schedules", "selu", "sgd", "sigmoid", "silu", "softplus", "softsign", "squared_relu", "squareplus", "tanh",
     "tanh_shrink",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    """The public names alone: a tab after `sc.` does not list the modules that the package is made of."""
+    return [*__all__, "__version__"]

@@ -26,8 +26,16 @@ class Program:
         n_outputs: int,
         n_temporaries: int,
         n_scalar_inputs: int,
+        fused: bool = True,
     ) -> None:
-        """Take the instructions, [n, 5] and [m, 5], and the sizes of the register files."""
+        """Take the instructions, [n, 5] and [m, 5], and the sizes of the register files.
+
+        Code that is that of a built-in definition runs as a fused kernel, unless `fused` is false.
+        """
+
+    @property
+    def fused(self) -> bool:
+        """Whether it runs as a fused kernel; the machine gives the same results."""
 
 def evaluate(
     program: Program, instruction_set: str, inputs: Sequence[NDArray[np.float32]], scalars: Sequence[float]
@@ -44,6 +52,13 @@ def predict(
     """Return the output of a stack for rows X [n, sizes[0]], as [n, sizes[-1]]."""
 
 @final
+class Plan:
+    """How networks are trained: all but their seeds and where they start. Read once for a whole population."""
+
+    def __init__(self, entries: dict[str, Any]) -> None:
+        """Take the entries of a plan; a missing or wrong one is named."""
+
+@final
 class Trainer:
     """Threads that train the networks handed to them on one data set."""
 
@@ -55,8 +70,8 @@ class Trainer:
     ) -> None:
         """Take train, valid and test, each as (X, Y, labels), and start the threads."""
 
-    def submit(self, key: int, plan: dict[str, Any]) -> None:
-        """Queue one network; `key` comes back with its result."""
+    def submit(self, networks: Sequence[tuple[int, Plan, dict[str, Any]]]) -> None:
+        """Queue networks, each with its seed and start; the first number comes back with its result."""
 
     def poll(self, timeout: float) -> list[tuple[int, dict[str, Any]]]:
         """Wait at most `timeout` seconds and return what finished since the last call."""

@@ -20,31 +20,26 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, overload
+from typing import Any, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schuss import expressions, formulas
-from schuss.definitions import Settings, configured, label, lookup, names_of, recorded, signature
-from schuss.errors import FormulaError
+from schuss.definitions import Definition, description, formula_of, lookup, names_of
 from schuss.expressions import Expression, Operand, erf, exp, expm1, log1p, maximum, minimum, sqrt, where
 from schuss.programs import Program, compile_program
 
 
-@dataclass(frozen=True, repr=False)
-class Activation:
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Activation(Definition):
     """A function φ(z) applied to every unit of a layer.
 
     `phi(x)` evaluates on an array of any shape and keeps its dtype; `phi(slope=0.1)` is a configured copy; applied to
     an expression it records, so definitions can use one another.
     """
 
-    name: str
     formula: Expression = field(compare=False)  # of z and the hyper-parameters' symbols
-    settings: Settings = ()
-    defaults: Settings = field(default=(), compare=False)
-    description: str = field(default="", compare=False)
     expression: Expression = field(init=False)  # of z alone
 
     def __post_init__(self) -> None:
@@ -55,13 +50,12 @@ class Activation:
     @overload
     def __call__(self, z: Any, /) -> NDArray[Any]: ...
     @overload
-    def __call__(self, /, **hyperparameters: float) -> Activation: ...
+    def __call__(self, /, **hyperparameters: float) -> Self: ...
     def __call__(self, z: Any = None, /, **hyperparameters: float) -> Any:
         """φ of an array or an expression, or a configured copy."""
+        chosen = super().__call__(**hyperparameters) if hyperparameters else self
         if z is None:
-            settings = configured(self.name, self.settings, hyperparameters)
-            return Activation(self.name, self.formula, settings, self.defaults, self.description)
-        chosen = self(**hyperparameters) if hyperparameters else self
+            return chosen
         if isinstance(z, Expression):
             return expressions.substitute(chosen.expression, {"z": z})
         return _on_array(chosen.expression, z)
@@ -97,37 +91,33 @@ class Activation:
     @cached_property
     def range(self) -> tuple[float, float]:
         """The infimum and the supremum of φ, found on a grid of |z| ≤ 1e8; infinite where φ still grows there."""
-        values = self(_GRID)
-        far = self(np.array([-_FAR, -_FAR / 2, _FAR / 2, _FAR]))
-        low = -np.inf if min(far[0] - far[1], far[3] - far[2]) < -0.01 else values.min()
-        high = np.inf if max(far[0] - far[1], far[3] - far[2]) > 0.01 else values.max()
-        return float(low), float(high)
+        return 0.0 - _supremum(lambda z: -self(z)), _supremum(self)  # 0 − 0 is 0, where −0 would be shown as −0
 
     @cached_property
     def largest_slope(self) -> float:
         """The supremum of |φ′|; infinite where it still grows at |z| = 1e8 (squared_relu)."""
-        far = np.abs(self.slope(np.array([-_FAR, -_FAR / 2, _FAR / 2, _FAR])))
-        grows = max(far[0] - far[1], far[3] - far[2]) > 0.01
-        return float("inf") if grows else float(np.abs(self.slope(_GRID)).max())
+        return _supremum(lambda z: np.abs(self.slope(z)))
 
     @cached_property
     def usual_slope(self) -> float:
         """The largest |φ′| for |z| ≤ 10, always finite: a unit whose slope is below 1 % of it counts as saturated."""
         return float(np.abs(self.slope(_GRID[np.abs(_GRID) <= 10])).max())
 
-    def __str__(self) -> str:
-        return label(self.name, self.settings, self.defaults)
 
-    __repr__ = __str__
-
-
-_FAR = 1e8
 _KINKS = np.arange(-20.0, 21.0)  # where corners are usually put: looked at from just below and just above
 _GRID = np.unique(
     np.concatenate(
         [np.linspace(-20, 20, 40_001), _KINKS - 1e-9, _KINKS + 1e-9, np.logspace(1, 8, 200), -np.logspace(1, 8, 200)]
     )
 )
+_FAR = np.geomspace(2.5e7, 5e7, 2000)  # many and at uneven distances, so that a wave is met in all its phases
+
+
+def _supremum(f: Callable[[NDArray[np.float64]], NDArray[Any]]) -> float:
+    """The largest value of f where it has one, for all |z| ≤ 1e8; infinite where f still grows there."""
+    near, far = (float(np.fmax.reduce(f(np.concatenate([-z, z])))) for z in (_FAR, 2 * _FAR))
+    grows = far > near + 0.01 or far == math.inf
+    return math.inf if grows else float(np.fmax.reduce(f(_GRID)))
 
 
 def _on_array(expression: Expression, z: Any) -> NDArray[Any]:
@@ -160,16 +150,10 @@ def activation(function: Callable[..., Expression]) -> Activation:
 
     Keyword-only arguments become hyper-parameters. FormulaError if the function cannot be recorded.
     """
-    positional, settings = signature(function)
-    if len(positional) != 1:
-        raise FormulaError(
-            f"an activation is a function of one argument, but {function.__name__} has {len(positional)}."
-        )
-    results = recorded(function)
-    if len(results) != 1:
-        raise FormulaError(f"an activation returns one expression, but {function.__name__} returns {len(results)}.")
-    formula = expressions.substitute(results[0], {positional[0]: expressions.symbol("z")})
-    return Activation(function.__name__, formula, settings, settings, (function.__doc__ or "").strip())
+    formula, settings = formula_of("an activation", function, ["z"])
+    return Activation(
+        name=function.__name__, formula=formula, settings=settings, defaults=settings, description=description(function)
+    )
 
 
 def find_activation(wanted: str | Activation) -> Activation:
@@ -180,18 +164,19 @@ def find_activation(wanted: str | Activation) -> Activation:
     """
     if isinstance(wanted, Activation):
         return wanted
-    if not isinstance(wanted, str):
-        raise FormulaError(f"an activation is a name, a formula or an Activation, but {wanted!r} came.")
-    name, equals, formula = wanted.partition("=")
-    if equals and name.strip().isidentifier():
-        return formula_activation(formula, name.strip())
-    return lookup("activation", wanted, ACTIVATIONS, lambda found, **changes: found(**changes))
+    if isinstance(wanted, str):
+        name, equals, formula = wanted.partition("=")
+        if equals and name.strip().isidentifier():
+            return formula_activation(formula, name.strip())
+    return lookup("activation", wanted, ACTIVATIONS)
 
 
 def formula_activation(formula: str, name: str) -> Activation:
     """An activation from a formula of z, such as "z * sigmoid(1.7 * z)"; built-in activations may be used by name."""
     known: dict[str, Callable[..., Any]] = {**ACTIVATIONS, **expressions.FUNCTIONS}
-    return Activation(name, formulas.parse(formula, ["z"], known), description=f"{name} = {formula.strip()}")
+    return Activation(
+        name=name, formula=formulas.parse(formula.strip(), ["z"], known), description=f"{name} = {formula.strip()}"
+    )
 
 
 @activation
@@ -274,7 +259,7 @@ def mish(z: Expression) -> Expression:
 
 @activation
 def softsign(z: Expression) -> Expression:
-    """z / (1 + |z|): like tanh, but it saturates slowly (Glorot and Bengio, 2010)."""
+    """z / (1 + |z|): like tanh, but it saturates slowly (Bergstra et al., 2009)."""
     return z / (1 + abs(z))
 
 
@@ -296,7 +281,10 @@ def hard_tanh(z: Expression) -> Expression:
 
 @activation
 def hard_sigmoid(z: Expression) -> Expression:
-    """A sigmoid of three straight lines, z/6 + 1/2 between −3 and 3 (Courbariaux et al., 2015)."""
+    """A sigmoid of three straight lines, z/6 + 1/2 between −3 and 3 (Courbariaux et al., 2015).
+
+    The slope is PyTorch's and Keras 3's; the paper has (z + 1)/2, cut off at −1 and 1.
+    """
     return where(z <= -3, 0, where(z >= 3, 1, z / 6 + 0.5))
 
 

@@ -1,6 +1,6 @@
 """Results as pictures. Each function returns a matplotlib Figure, without pyplot and without global state.
 
-One colour stands for one optimizer (or activation) in every panel of a chart; the colour-blind can tell them
+One color stands for one optimizer (or activation) in every panel of a chart; the color-blind can tell them
 apart, and from the ninth on the dashes differ too. A line is the median over seeds, its band reaches from the lowest to
 the highest.
 """
@@ -9,6 +9,7 @@ the highest.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -16,13 +17,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss.tables import FlowShown, HistoryShown, RankedShown, RowShown, StudyShown, slope_in_words
+from schuss.shown import CompetitorShown, FlowShown, HistoryShown, RowShown, StudyShown
+from schuss.wording import slope_in_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito (2008), without the yellow that is too light for lines, and two of Paul Tol's.
+# Okabe and Ito (2008), without the yellow that is too light for lines, and one of Paul Tol's.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#882255")
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)))
 GRAY = "#666666"
@@ -42,7 +44,7 @@ class ActivationDrawn(Protocol):
 def flow_chart(flow: FlowShown) -> Figure:
     """One measurement against the layer: δ, the weight gradient, the signal, and saturated and dead units."""
     number = np.arange(1, len(flow.layers) + 1)
-    when = "at initialisation" if flow.epoch == 0 else f"after epoch {flow.epoch}"
+    when = "at initialization" if flow.epoch == 0 else f"after epoch {flow.epoch}"
     names = list(dict.fromkeys(str(layer.activation) for layer in flow.layers))
     title = f"{', '.join(names)}, {_count(len(number), 'layer')}, {when}: the gradient {slope_in_words(flow)}"
     figure, (delta, weights, signal, units) = _figure(2, 2, title, panel=(3.8, 2.5))
@@ -61,7 +63,7 @@ def flow_chart(flow: FlowShown) -> Figure:
 
 def flows_chart(flows: Mapping[str, FlowShown]) -> Figure:
     """The relative δ against the layer, a line for each activation, the steadiest named first."""
-    figure, (panel,) = _figure(1, 1, "How much of the gradient reaches each layer, at initialisation", panel=(6.6, 3.8))
+    figure, (panel,) = _figure(1, 1, "How much of the gradient reaches each layer, at initialization", panel=(6.6, 3.8))
 
     def first(item: tuple[str, FlowShown]) -> float:
         x = float(item[1].relative[0])
@@ -87,9 +89,8 @@ def flow_history_chart(history: HistoryShown) -> Figure:
     quantities = ("delta", "update_ratio", "saturated")
     labels = ("δ, the RMS of ∂loss/∂z", "RMS of the last update / RMS of W", "saturated units (%)")
     n = len(history.measurements[0].layers)
-    at = np.arange(
-        len(history.epochs)
-    )  # measured after epochs 1, 2, 4, …: evenly spaced places are a log axis with a 0
+    # Measured after epochs 1, 2, 4, …: evenly spaced places are a log axis with a 0.
+    at = np.arange(len(history.epochs))
     for panel, quantity, label in zip(panels, quantities, labels, strict=True):
         values = history[quantity]
         is_share = quantity == "saturated"
@@ -139,7 +140,7 @@ def _depth_color(layer: int, n: int) -> Any:
 
 
 def _depth_scale(figure: Figure, panels: Sequence[Axes], n: int) -> None:
-    """Which colour is which layer: a legend for few layers, a scale for many."""
+    """Which color is which layer: a legend for few layers, a scale for many."""
     if n <= 6:
         for layer in range(n):
             panels[-1].plot([], [], color=_depth_color(layer, n), label=f"layer {layer + 1}")
@@ -163,7 +164,7 @@ class _Grid(NamedTuple):
     lines: list[str]
     is_swapped: bool
 
-    def names(self, of: RankedShown | RowShown) -> tuple[str, str]:
+    def names(self, of: CompetitorShown) -> tuple[str, str]:
         """The panel and the line that a competitor belongs to."""
         return (of.optimizer, of.activation) if self.is_swapped else (of.activation, of.optimizer)
 
@@ -218,9 +219,8 @@ def learning_rate_chart(study: StudyShown) -> Figure:
             scores[: len(rows), column] = [row.valid_score for row in rows]
         _band(panels[name], rates, scores, looks[line], marker=rates.tolist().index(chosen[name, line]))
         diverged = [rate for rate, rows in by_rate.items() if any(row.status == "diverged" for row in rows)]
-        height = low + (0.02 + 0.035 * grid.lines.index(line) % 0.4) * (
-            high - low
-        )  # crosses of two lines do not coincide
+        # Crosses of two lines do not coincide.
+        height = low + (0.02 + 0.035 * grid.lines.index(line) % 0.4) * (high - low)
         panels[name].plot(diverged, [height] * len(diverged), "x", markersize=4, color=looks[line]["color"])
     for panel in panels.values():
         panel.set(xscale="log", ylim=(low, high))
@@ -331,6 +331,8 @@ def _figure(
     """A figure of panels [rows, columns] that share their axes where there are more than one of a kind (`count`)."""
     from matplotlib.figure import Figure
 
+    # It warns of every font that a stale cache names and the machine lacks, though it has its own to fall back on.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     size = (panel[0] * columns + 0.4, panel[1] * rows + 0.7)
     figure = Figure(figsize=size, layout="constrained", dpi=150)
     shared = count is not None
@@ -363,7 +365,7 @@ def _folded(title: str, width: float) -> str:
 
 
 def _looks(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Colour and dashes of each line, in the order given."""
+    """Color and dashes of each line, in the order given."""
     return {
         name: {"color": COLORS[i % len(COLORS)], "linestyle": DASHES[i // len(COLORS) % len(DASHES)], "linewidth": 1.4}
         for i, name in enumerate(names)

@@ -8,27 +8,33 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self, TypeAlias, TypeVar
 
 from schuss.errors import FormulaError, InvalidInput, finite_number, positive_number, unknown_name
-from schuss.expressions import Expression, symbol
+from schuss.expressions import Expression, constant, substitute, symbol
 
 Settings: TypeAlias = tuple[tuple[str, float], ...]  # hyper-parameters with their values, hashable, in order
 
 
-class Definition(Protocol):
-    """A named definition that can be configured with other hyper-parameters."""
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Definition:
+    """What every definition has: a name, hyper-parameters with their values and defaults, and its docstring."""
 
-    @property
-    def name(self) -> str:
-        """What it is called, also on the command line."""
-        ...
+    name: str
+    settings: Settings = ()
+    defaults: Settings = field(default=(), compare=False)
+    description: str = field(default="", compare=False)
 
-    @property
-    def settings(self) -> Settings:
-        """Its hyper-parameters."""
-        ...
+    def __call__(self, **hyperparameters: float) -> Self:
+        """A configured copy; UnknownName or InvalidInput for what cannot be set."""
+        return replace(self, settings=configured(self.name, self.settings, hyperparameters))
+
+    def __str__(self) -> str:
+        return label(self.name, self.settings, self.defaults)
+
+    __repr__ = __str__
 
 
 Defined = TypeVar("Defined", bound=Definition)
@@ -61,12 +67,35 @@ def recorded(function: Callable[..., Any]) -> tuple[Expression, ...]:
     try:
         result = function(*map(symbol, positional), **{name: symbol(name) for name, _ in settings})
         results = result if isinstance(result, tuple) else (result,)
-        return tuple(x if isinstance(x, Expression) else symbol(positional[0]) * 0 + x for x in results)
+        return tuple(x if isinstance(x, Expression) else constant(x) for x in results)
     except TypeError as error:
         raise FormulaError(
             f"{function.__name__} cannot be recorded ({error}); use arithmetic and the functions of schuss.expressions "
             "or NumPy's, which also work on symbols."
         ) from error
+
+
+def formula_of(kind: str, function: Callable[..., Any], arguments: Sequence[str]) -> tuple[Expression, Settings]:
+    """The one expression of `arguments` that a definition returns, whatever it calls them, and its hyper-parameters.
+
+    >>> formula_of("an activation", lambda x, *, slope=0.1: slope * x, ["z"])[0] is symbol("slope") * symbol("z")
+    True
+    """
+    positional, settings = signature(function)
+    if len(positional) != len(arguments) or set(arguments) & set(dict(settings)):
+        raise FormulaError(
+            f"{kind} is a function of {' and '.join(arguments)}, but {function.__name__} takes "
+            f"{', '.join([*positional, *dict(settings)]) or 'nothing'}."
+        )
+    results = recorded(function)
+    if len(results) != 1:
+        raise FormulaError(f"{kind} returns one expression, but {function.__name__} returns {len(results)}.")
+    return substitute(results[0], dict(zip(positional, map(symbol, arguments), strict=True))), settings
+
+
+def description(function: Callable[..., Any]) -> str:
+    """The docstring of a definition, its lines without the indentation."""
+    return inspect.getdoc(function) or ""
 
 
 def configured(name: str, settings: Settings, changes: Mapping[str, object]) -> Settings:
@@ -98,14 +127,15 @@ def _exact(value: float) -> str:
     return f"{value:g}" if float(f"{value:g}") == value else repr(value)
 
 
-def lookup(kind: str, wanted: str, known: Mapping[str, Defined], configure: Callable[..., Defined]) -> Defined:
+def lookup(kind: str, wanted: str, known: Mapping[str, Defined]) -> Defined:
     """Find a definition by its text: a name, or a name with hyper-parameters such as "adam(lr=0.01, beta1=0.8)"."""
     if not isinstance(wanted, str):
         raise InvalidInput(f"the {kind} must be given by its name or as an object, but is {wanted!r:.60}.")
     name, changes = _call(kind, wanted)
     if name not in known:
         raise unknown_name(kind, name, known)
-    return configure(known[name], **changes) if changes else known[name]
+    found = known[name]
+    return replace(found, settings=configured(name, found.settings, changes)) if changes else found
 
 
 def _call(kind: str, wanted: str) -> tuple[str, dict[str, float]]:

@@ -43,15 +43,17 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownName:
     return UnknownName(f"unknown {kind} '{name}'{hint} Known: {', '.join(names)}.")
 
 
-def positive_integer(what: str, value: object) -> int:
+def positive_integer(what: str, value: object, at_most: int | None = None) -> int:
     """Return `value` if it is a whole number of at least 1.
 
     >>> positive_integer("depth", 4)
     4
     """
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < 1:
-        raise InvalidInput(f"{what} must be a whole number of at least 1, but is {value!r}.")
-    return int(value.__index__())
+    limits = "of at least 1" if at_most is None else f"from 1 to {at_most}"
+    number = 0 if isinstance(value, bool) or not hasattr(value, "__index__") else int(value.__index__())
+    if number < 1 or (at_most is not None and number > at_most):
+        raise InvalidInput(f"{what} must be a whole number {limits}, but is {value!r}.")
+    return number
 
 
 def finite_number(what: str, value: object) -> float:
@@ -63,6 +65,13 @@ def finite_number(what: str, value: object) -> float:
     if not math.isfinite(number):
         raise InvalidInput(f"{what} must be a finite number, but is {value!r}.")
     return number
+
+
+def seed_number(value: object) -> int:
+    """Return `value` if it is a seed: a whole number from 0 to 2^63 − 1, the range of the engine's counter."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or not 0 <= value.__index__() < 2**63:
+        raise InvalidInput(f"a seed must be a whole number from 0 to 2^63 − 1, but is {value!r}.")
+    return int(value.__index__())
 
 
 def positive_number(what: str, value: object) -> float:

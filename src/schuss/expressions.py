@@ -222,8 +222,8 @@ def _one_plus_exp(expression: Expression) -> Expression | None:
 class Function:
     """A function of the language: records on expressions, computes on numbers and arrays."""
 
-    def __init__(self, operation: str) -> None:
-        self.operation = operation
+    def __init__(self, operation: str, arity: int) -> None:
+        self.operation, self.arity = operation, arity
 
     @overload
     def __call__(self, first: Expression, *rest: Operand) -> Expression: ...
@@ -232,6 +232,10 @@ class Function:
     def __call__(self, first: Any, *rest: Any) -> Any:
         """The recorded expression if any operand is one, else the value."""
         operands = (first, *rest)
+        if len(operands) != self.arity:
+            raise FormulaError(
+                f"{self.operation} takes {self.arity} argument{'s' * (self.arity > 1)}, not {len(operands)}."
+            )
         if any(isinstance(x, Expression) for x in operands):
             return record(self.operation, *operands)
         with np.errstate(all="ignore"):
@@ -241,9 +245,10 @@ class Function:
         return f"<function {self.operation} of the formula language>"
 
 
-exp, expm1, log, log1p, sqrt = (Function(name) for name in ("exp", "expm1", "log", "log1p", "sqrt"))
-tanh, sigmoid, erf, sin, cos = (Function(name) for name in ("tanh", "sigmoid", "erf", "sin", "cos"))
-sign, floor, maximum, minimum, where = (Function(name) for name in ("sign", "floor", "maximum", "minimum", "where"))
+exp, expm1, log, log1p, sqrt = (Function(name, 1) for name in ("exp", "expm1", "log", "log1p", "sqrt"))
+tanh, sigmoid, erf, sin, cos = (Function(name, 1) for name in ("tanh", "sigmoid", "erf", "sin", "cos"))
+sign, floor = Function("sign", 1), Function("floor", 1)
+maximum, minimum, where = Function("maximum", 2), Function("minimum", 2), Function("where", 3)
 
 FUNCTIONS: dict[str, Function] = {
     f.operation: f

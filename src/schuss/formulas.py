@@ -24,8 +24,11 @@ MAX_LENGTH = 10_000
 MAX_DEPTH = 150
 MAX_EXPONENT = 64
 
-_INFIX = {"add": ("+", 3), "sub": ("-", 3), "mul": ("*", 4), "div": ("/", 4), "less": ("<", 2), "less_equal": ("<=", 2)}
-_UNARY_LEVEL, _POWER_LEVEL, _ATOM_LEVEL = 5, 6, 7
+_COMPARISON, _SUM, _PRODUCT, _SIGN, _POWER, _ATOM = range(6)  # how tightly an operation binds its operands
+_INFIX = {
+    "add": ("+", _SUM), "sub": ("-", _SUM), "mul": ("*", _PRODUCT), "div": ("/", _PRODUCT),
+    "less": ("<", _COMPARISON), "less_equal": ("<=", _COMPARISON),
+}  # fmt: skip
 
 
 def text(expression: Expression) -> str:
@@ -44,19 +47,19 @@ def text(expression: Expression) -> str:
 def _text(e: Expression) -> tuple[str, int]:
     """The text of an expression and how tightly its outermost operation binds."""
     if e.operation == "symbol":
-        return str(e.value), _ATOM_LEVEL
+        return str(e.value), _ATOM
     if e.operation == "constant":
-        return _number(float(e.value or 0)), _ATOM_LEVEL if str(e.value)[0] != "-" else _UNARY_LEVEL
+        return _number(float(e.value or 0)), _ATOM if str(e.value)[0] != "-" else _SIGN
     if e.operation == "neg":
-        return "-" + _wrapped(e.arguments[0], _UNARY_LEVEL + 1), _UNARY_LEVEL
+        return "-" + _wrapped(e.arguments[0], _SIGN + 1), _SIGN
     if e.operation == "pow":
-        return f"{_wrapped(e.arguments[0], _ATOM_LEVEL)} ** {_wrapped(e.arguments[1], _POWER_LEVEL)}", _POWER_LEVEL
+        return f"{_wrapped(e.arguments[0], _ATOM)} ** {_wrapped(e.arguments[1], _POWER)}", _POWER
     if e.operation in _INFIX:
         sign, level = _INFIX[e.operation]
         left, right = e.arguments
         # Comparisons do not chain, and a - (b - c) is not a - b - c: the right operand binds one step tighter.
-        return f"{_wrapped(left, level + (level == 2))} {sign} {_wrapped(right, level + 1)}", level
-    return f"{e.operation}({', '.join(_text(x)[0] for x in e.arguments)})", _ATOM_LEVEL
+        return f"{_wrapped(left, level + (level == _COMPARISON))} {sign} {_wrapped(right, level + 1)}", level
+    return f"{e.operation}({', '.join(_text(x)[0] for x in e.arguments)})", _ATOM
 
 
 def _wrapped(e: Expression, level: int) -> str:
@@ -84,15 +87,14 @@ def latex(expression: Expression) -> str:
 def _latex(e: Expression) -> tuple[str, int]:
     if e.operation == "symbol":
         name = str(e.value)
-        return _LATEX_SYMBOLS.get(
-            name, name if len(name) == 1 else f"\\mathrm{{{name.replace('_', chr(92) + '_')}}}"
-        ), 7
+        upright = "\\mathrm{" + name.replace("_", "\\_") + "}"
+        return _LATEX_SYMBOLS.get(name, name if len(name) == 1 else upright), _ATOM
     if e.operation == "constant":
-        number = f"{float(e.value or 0):.6g}"
+        number, level = f"{float(e.value or 0):.6g}", _ATOM
         if "e" in number:
             mantissa, exponent = number.split("e")
-            number = f"{mantissa} \\cdot 10^{{{int(exponent)}}}"
-        return number, 7 if number[0] != "-" else _UNARY_LEVEL
+            number, level = f"{mantissa} \\cdot 10^{{{int(exponent)}}}", _PRODUCT
+        return number, level if number[0] != "-" else min(level, _SIGN)
     return _LATEX.get(e.operation, _latex_call)(e, *e.arguments)
 
 
@@ -109,28 +111,28 @@ def _right(e: Expression, level: int) -> str:
 
 def _latex_call(e: Expression, *arguments: Expression) -> tuple[str, int]:
     name = _LATEX_FUNCTIONS.get(e.operation, f"\\operatorname{{{e.operation}}}")
-    return f"{name}\\left({', '.join(map(latex, arguments))}\\right)", 7
+    return f"{name}\\left({', '.join(map(latex, arguments))}\\right)", _ATOM
 
 
 def _latex_where(_: Expression, condition: Expression, a: Expression, b: Expression) -> tuple[str, int]:
     rows = f"{latex(a)} & \\text{{if }} {latex(condition)} \\\\ {latex(b)} & \\text{{otherwise}}"
-    return f"\\begin{{cases}} {rows} \\end{{cases}}", 7
+    return f"\\begin{{cases}} {rows} \\end{{cases}}", _ATOM
 
 
 _LATEX: dict[str, Callable[..., tuple[str, int]]] = {
-    "neg": lambda e, a: (f"-{_grouped(a, 4)}", _UNARY_LEVEL),
-    "abs": lambda e, a: (f"\\left|{latex(a)}\\right|", 7),
-    "exp": lambda e, a: (f"e^{{{latex(a)}}}", _POWER_LEVEL),
-    "expm1": lambda e, a: (f"e^{{{latex(a)}}} - 1", 3),
-    "log1p": lambda e, a: (f"\\ln\\left(1 + {latex(a)}\\right)", 7),
-    "sqrt": lambda e, a: (f"\\sqrt{{{latex(a)}}}", 7),
-    "add": lambda e, a, b: (f"{_grouped(a, 3)} + {_right(b, 4)}", 3),
-    "sub": lambda e, a, b: (f"{_grouped(a, 3)} - {_right(b, 4)}", 3),
-    "mul": lambda e, a, b: (f"{_grouped(a, 4)} \\, {_right(b, 4)}", 4),
-    "div": lambda e, a, b: (f"\\frac{{{latex(a)}}}{{{latex(b)}}}", 7),
-    "pow": lambda e, a, b: (f"{_grouped(a, 7)}^{{{latex(b)}}}", _POWER_LEVEL),
-    "less": lambda e, a, b: (f"{_grouped(a, 3)} < {_grouped(b, 3)}", 2),
-    "less_equal": lambda e, a, b: (f"{_grouped(a, 3)} \\le {_grouped(b, 3)}", 2),
+    "neg": lambda e, a: (f"-{_grouped(a, _PRODUCT)}", _SIGN),
+    "abs": lambda e, a: (f"\\left|{latex(a)}\\right|", _ATOM),
+    "exp": lambda e, a: (f"e^{{{latex(a)}}}", _POWER),
+    "expm1": lambda e, a: (f"e^{{{latex(a)}}} - 1", _SUM),
+    "log1p": lambda e, a: (f"\\ln\\left(1 + {latex(a)}\\right)", _ATOM),
+    "sqrt": lambda e, a: (f"\\sqrt{{{latex(a)}}}", _ATOM),
+    "add": lambda e, a, b: (f"{_grouped(a, _SUM)} + {_right(b, _PRODUCT)}", _SUM),
+    "sub": lambda e, a, b: (f"{_grouped(a, _SUM)} - {_right(b, _PRODUCT)}", _SUM),
+    "mul": lambda e, a, b: (f"{_grouped(a, _PRODUCT)} \\, {_right(b, _PRODUCT)}", _PRODUCT),
+    "div": lambda e, a, b: (f"\\frac{{{latex(a)}}}{{{latex(b)}}}", _ATOM),
+    "pow": lambda e, a, b: (f"{_grouped(a, _ATOM)}^{{{latex(b)}}}", _POWER),
+    "less": lambda e, a, b: (f"{_grouped(a, _SUM)} < {_grouped(b, _SUM)}", _COMPARISON),
+    "less_equal": lambda e, a, b: (f"{_grouped(a, _SUM)} \\le {_grouped(b, _SUM)}", _COMPARISON),
     "where": _latex_where,
 }
 
@@ -221,7 +223,7 @@ class _Parser:
     def call(self, name: str, arguments: list[Expression]) -> Expression:
         if name not in self.functions:
             raise FormulaError(f"in {_shortened(self.source)}: {unknown_name('function', name, self.functions)}")
-        expected = {"maximum": 2, "max": 2, "minimum": 2, "min": 2, "where": 3}.get(name, 1)
+        expected = getattr(self.functions[name], "arity", 1)  # abs and activations take one
         if len(arguments) != expected:
             raise FormulaError(
                 f"in {_shortened(self.source)}: {name} takes {expected} argument{'s' * (expected > 1)}, "

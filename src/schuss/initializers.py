@@ -14,46 +14,49 @@ outputs the layer reads; keyword-only arguments are its parameters.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TypeAlias
+from importlib import import_module
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from schuss.activations import Activation, gaussian_mean, identity
-from schuss.definitions import Settings, configured, label, lookup, names_of, signature
+from schuss.definitions import Definition, Settings, description, lookup, names_of, signature
 from schuss.errors import FormulaError, InvalidInput
 
 Weights: TypeAlias = NDArray[np.floating]
 Shape: TypeAlias = tuple[int, int]
 
 
-@dataclass(frozen=True, repr=False)
-class Initializer:
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Initializer(Definition):
     """A rule for initial weights; `he_normal(gain=0.5)` is a configured copy."""
 
-    name: str
     rule: Callable[..., Weights] = field(compare=False)
-    settings: Settings = ()
-    defaults: Settings = field(default=(), compare=False)
-    description: str = field(default="", compare=False)
 
-    def __call__(self, **parameters: float) -> Initializer:
-        """A configured copy."""
-        settings = configured(self.name, self.settings, parameters)
-        return Initializer(self.name, self.rule, settings, self.defaults, self.description)
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Pickle by name: the function cannot be, since in its module the name stands for this object."""
+        module, name = self.rule.__module__, self.rule.__name__
+        if getattr(getattr(sys.modules.get(module), name, None), "rule", None) is not self.rule:
+            return super().__reduce__()  # one made inside a function
+        return _named, (module, name, self.settings)
 
     def sample(self, random: Generator, shape: Shape, reads: Activation = identity) -> NDArray[np.float32]:
-        """Weights float32 [fan_in, fan_out] for a layer that reads the outputs of the activation `reads`."""
-        return np.asarray(self.rule(random, shape, reads, **dict(self.settings)), dtype=np.float32)
+        """Weights float32 [fan_in, fan_out] for a layer that reads the outputs of the activation `reads`.
 
-    def __str__(self) -> str:
-        return label(self.name, self.settings, self.defaults)
-
-    __repr__ = __str__
+        InvalidInput if the rule gives another shape.
+        """
+        weights = np.asarray(self.rule(random, shape, reads, **dict(self.settings)), dtype=np.float32)
+        if weights.shape != shape:
+            raise InvalidInput(
+                f"the initializer {self} must give weights of shape {list(shape)}, but gave {list(weights.shape)}."
+            )
+        return weights
 
 
 def initializer(function: Callable[..., Weights]) -> Initializer:
@@ -63,14 +66,22 @@ def initializer(function: Callable[..., Weights]) -> Initializer:
         raise FormulaError(
             f"an initializer is a function of (random, shape, reads), but {function.__name__} takes {positional}."
         )
-    return Initializer(function.__name__, function, settings, settings, (function.__doc__ or "").strip())
+    return Initializer(
+        name=function.__name__, rule=function, settings=settings, defaults=settings, description=description(function)
+    )
+
+
+def _named(module: str, name: str, settings: Settings) -> Initializer:
+    """The initializer of that name in a module, configured."""
+    found: Initializer = getattr(import_module(module), name)
+    return replace(found, settings=settings)
 
 
 def find_initializer(wanted: str | Initializer) -> Initializer:
     """An initializer from itself, its name, or a configured name such as "normal(std=0.05)"."""
     if isinstance(wanted, Initializer):
         return wanted
-    return lookup("initializer", wanted, INITIALIZERS, lambda found, **changes: found(**changes))
+    return lookup("initializer", wanted, INITIALIZERS)
 
 
 @lru_cache(maxsize=256)
@@ -91,7 +102,7 @@ def auto_gain(reads: Activation) -> float:
 @initializer
 def zeros(random: Generator, shape: Shape, reads: Activation) -> Weights:
     """All zero: every unit of a layer computes and learns the same, so a stack does not learn."""
-    return np.zeros(shape)
+    return np.zeros(shape, dtype=np.float32)
 
 
 @initializer
@@ -144,7 +155,10 @@ def lecun(random: Generator, shape: Shape, reads: Activation, *, gain: float = 1
 
 @initializer
 def orthogonal(random: Generator, shape: Shape, reads: Activation, *, gain: float = 1.0) -> Weights:
-    """gain times a random matrix with orthonormal rows or columns: keeps lengths exactly (Saxe et al., 2014)."""
+    """gain times a random matrix with orthonormal rows or columns (Saxe et al., 2014).
+
+    A layer that does not narrow keeps the length of every vector exactly.
+    """
     q, r = np.linalg.qr(random.standard_normal((max(shape), min(shape))))
     q = q * np.sign(np.diag(r))  # without the signs the distribution would depend on LAPACK's choice of them
     return gain * (q if shape[0] >= shape[1] else q.T)
@@ -152,7 +166,10 @@ def orthogonal(random: Generator, shape: Shape, reads: Activation, *, gain: floa
 
 @initializer
 def auto(random: Generator, shape: Shape, reads: Activation) -> Weights:
-    """N(0, σ_w² / fan_in), σ_w² = 1 / E[φ(x)²]: the variance of z stays 1 through any φ, the user's included."""
+    """N(0, σ_w² / fan_in), σ_w² = 1 / E[φ(x)²]: the variance of z stays 1 through any φ, the user's included.
+
+    φ is the activation whose outputs the layer reads, not its own: the one before it, for the first layer the identity.
+    """
     return auto_gain(reads) / math.sqrt(shape[0]) * random.standard_normal(shape, dtype=np.float32)
 
 

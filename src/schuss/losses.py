@@ -13,22 +13,22 @@ A loss is the mean over rows and outputs (PyTorch's "mean"), so its size does no
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, overload
+from typing import Any, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schuss import expressions
-from schuss.definitions import Settings, configured, label, lookup, names_of, recorded, signature
+from schuss.definitions import Definition, description, formula_of, lookup, names_of
 from schuss.errors import FormulaError
 from schuss.expressions import Expression, exp, log1p, maximum, where
 from schuss.programs import Program, compile_program
 
 
-@dataclass(frozen=True, repr=False)
-class Loss:
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Loss(Definition):
     """The price of a prediction p where y was right.
 
     `formula` is an expression of `prediction`, `target` and hyper-parameters; None marks softmax cross-entropy, whose
@@ -36,11 +36,7 @@ class Loss:
     losses on logits, 0.5 for losses on probabilities.
     """
 
-    name: str
     formula: Expression | None = field(compare=False)
-    settings: Settings = ()
-    defaults: Settings = field(default=(), compare=False)
-    description: str = field(default="", compare=False)
     threshold: float = 0.5
     expression: Expression | None = field(init=False)
 
@@ -51,13 +47,13 @@ class Loss:
     @overload
     def __call__(self, prediction: NDArray[Any], target: NDArray[Any], /) -> float: ...
     @overload
-    def __call__(self, /, **hyperparameters: float) -> Loss: ...
+    def __call__(self, /, **hyperparameters: float) -> Self: ...
     def __call__(self, prediction: Any = None, target: Any = None, /, **hyperparameters: float) -> Any:
         """The mean loss of predictions [n, k] for targets [n, k] (softmax: class numbers [n]), or a configured copy."""
+        chosen = super().__call__(**hyperparameters) if hyperparameters else self
         if prediction is None:
-            settings = configured(self.name, self.settings, hyperparameters)
-            return Loss(self.name, self.formula, settings, self.defaults, self.description, self.threshold)
-        return float(np.mean(self.values(np.asarray(prediction), np.asarray(target))))
+            return chosen
+        return float(np.mean(chosen.values(np.asarray(prediction), np.asarray(target))))
 
     def values(self, prediction: NDArray[Any], target: NDArray[Any]) -> NDArray[Any]:
         """The loss of every row and output [n, k]; softmax: of every row [n]."""
@@ -92,36 +88,33 @@ class Loss:
             return None
         return compile_program([self.expression, self.derivative], inputs=["prediction", "target"])
 
-    def __str__(self) -> str:
-        return label(self.name, self.settings, self.defaults)
-
-    __repr__ = __str__
-
 
 def _column(target: NDArray[Any]) -> NDArray[np.int64]:
     return target.reshape(-1, 1).astype(np.int64)
 
 
-def loss(function: Callable[..., Expression]) -> Loss:
-    """Turn a function of (prediction, target) into a Loss; keyword-only arguments become hyper-parameters."""
-    positional, settings = signature(function)
-    if len(positional) != 2:
-        raise FormulaError(
-            f"a loss is a function of prediction and target, but {function.__name__} has {len(positional)} arguments."
-        )
-    results = recorded(function)
-    if len(results) != 1:
-        raise FormulaError(f"a loss returns one expression, but {function.__name__} returns {len(results)}.")
-    renamed = {positional[0]: expressions.symbol("prediction"), positional[1]: expressions.symbol("target")}
-    formula = expressions.substitute(results[0], renamed)
-    return Loss(function.__name__, formula, settings, settings, (function.__doc__ or "").strip())
+@overload
+def loss(function: Callable[..., Expression], /) -> Loss: ...
+@overload
+def loss(*, threshold: float = ...) -> Callable[[Callable[..., Expression]], Loss]: ...
+def loss(function: Callable[..., Expression] | None = None, *, threshold: float = 0.5) -> Any:
+    """Turn a function of (prediction, target) into a Loss; used as `@loss` or as `@loss(threshold=0)`.
+
+    Keyword-only arguments become hyper-parameters. FormulaError if the function cannot be recorded.
+    """
+    if function is None:
+        return lambda price: replace(loss(price), threshold=threshold)
+    formula, settings = formula_of("a loss", function, ["prediction", "target"])
+    return Loss(
+        name=function.__name__, formula=formula, settings=settings, defaults=settings, description=description(function)
+    )
 
 
 def find_loss(wanted: str | Loss) -> Loss:
     """A loss from itself, its name, or a configured name such as "huber(delta=0.5)"."""
     if isinstance(wanted, Loss):
         return wanted
-    return lookup("loss", wanted, LOSSES, lambda found, **changes: found(**changes))
+    return lookup("loss", wanted, LOSSES)
 
 
 @loss
@@ -143,22 +136,15 @@ def huber(prediction: Expression, target: Expression, *, delta: float = 1.0) -> 
     return where(error <= delta, 0.5 * error * error, delta * (error - 0.5 * delta))
 
 
-def _binary_cross_entropy(prediction: Expression, target: Expression) -> Expression:
+@loss(threshold=0.0)
+def binary_cross_entropy(prediction: Expression, target: Expression) -> Expression:
     """−y log σ(p) − (1 − y) log(1 − σ(p)) from the logit p, PyTorch's BCEWithLogitsLoss; y in 0 … 1."""
     return maximum(prediction, 0) - prediction * target + log1p(exp(-abs(prediction)))
 
 
-_prediction, _target = expressions.symbol("prediction"), expressions.symbol("target")
-binary_cross_entropy = Loss(
-    "binary_cross_entropy",
-    _binary_cross_entropy(_prediction, _target),
-    description=_binary_cross_entropy.__doc__ or "",
-    threshold=0.0,
-)
-
 softmax_cross_entropy = Loss(
-    "softmax_cross_entropy",
-    None,
+    name="softmax_cross_entropy",
+    formula=None,
     description="−log softmax(p)_y from the logits p of all classes, PyTorch's CrossEntropyLoss; y is a class number.",
 )
 

@@ -8,7 +8,8 @@ Network(Dense(64, tanh), Dense(64, tanh))
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +17,27 @@ from numpy.random import Generator, Philox
 from numpy.typing import NDArray
 
 from schuss.activations import Activation, find_activation, identity
-from schuss.errors import InvalidInput
+from schuss.errors import InvalidInput, seed_number
 from schuss.initializers import Initializer, auto, find_initializer, zeros
 from schuss.layers import Dense, Layer
+
+
+class _Streams(threading.local):
+    """The random stream of every (seed, layer), from one generator: to set it takes a tenth of making another."""
+
+    def __init__(self) -> None:
+        self._philox = Philox(key=0)
+        self._generator = Generator(self._philox)
+        self._start = self._philox.state
+
+    def __call__(self, seed: int, layer: int) -> Generator:
+        """The generator at the start of a stream; it is the same one that the next call sets anew."""
+        self._start["state"]["key"][:] = seed, layer
+        self._philox.state = self._start
+        return self._generator
+
+
+_stream = _Streams()
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -57,17 +76,20 @@ class Network:
         """Initial parameters, one float32 vector: W [n_in, n_out] by rows, then b [n_out], layer by layer.
 
         Layer l draws from its own stream (seed, l): a layer's numbers do not depend on the layers before it.
-        """
-        return np.concatenate([part.ravel() for part in self._parts(n_inputs, n_outputs, seed)])
 
-    def _parts(self, n_inputs: int, n_outputs: int, seed: int) -> Iterator[NDArray[np.float32]]:
-        reads = identity
+        InvalidInput if the seed is not a whole number from 0 to 2^63 − 1.
+        """
+        seed, layers, at, reads = seed_number(seed), self.layers(n_inputs, n_outputs), 0, identity
+        parameters = np.zeros(sum((n_in + 1) * n_out for n_in, n_out, _ in layers), np.float32)
         rules = [*((layer.init, layer.bias) for layer in self.hidden), (self.output_init, zeros)]
-        for number, (layer, (init, bias)) in enumerate(zip(self.layers(n_inputs, n_outputs), rules, strict=True)):
-            random = Generator(Philox(key=[seed, number]))
-            yield init.sample(random, (layer.n_in, layer.n_out), reads)
-            yield bias.sample(random, (1, layer.n_out), reads)
-            reads = layer.activation
+        for number, ((n_in, n_out, activation), (init, bias)) in enumerate(zip(layers, rules, strict=True)):
+            random = _stream(seed, number)
+            parameters[at : at + n_in * n_out] = init.sample(random, (n_in, n_out), reads).ravel()
+            at += n_in * n_out
+            if bias is not zeros:  # which they are already
+                parameters[at : at + n_out] = bias.sample(random, (1, n_out), reads).ravel()
+            at, reads = at + n_out, activation
+        return parameters
 
     def __repr__(self) -> str:
         parts = [*map(repr, self.hidden), *([f"output={self.output}"] if self.output != identity else [])]
@@ -86,5 +108,7 @@ def mlp(
 
     `init` applies to every layer, the output layer included.
     """
+    if not hasattr(hidden, "__iter__"):
+        raise InvalidInput(f"hidden must list the units of every layer, such as [64, 64], but is {hidden!r:.60}.")
     chosen = find_activation(activation)
     return Network(*(Dense(units, chosen, init) for units in hidden), output=output, output_init=init)

@@ -16,7 +16,7 @@ keyword-only names are hyper-parameters; it returns the new weights and the new 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias, overload
 
@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schuss import expressions, formulas
-from schuss.definitions import Settings, configured, label, lookup, names_of, recorded, signature
+from schuss.definitions import Definition, description, lookup, names_of, recorded, signature
 from schuss.errors import FormulaError, positive_number
 from schuss.expressions import Expression, sqrt
 from schuss.programs import Program, compile_program
@@ -32,8 +32,8 @@ from schuss.programs import Program, compile_program
 Update: TypeAlias = "tuple[Expression, ...] | Expression"
 
 
-@dataclass(frozen=True, repr=False)
-class Optimizer:
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Optimizer(Definition):
     """A rule that turns a gradient into new weights.
 
     `updates` holds the new weights, then the new state, as expressions of w, g, the state, t and the hyper-parameters.
@@ -41,21 +41,10 @@ class Optimizer:
     `full_batch` rules take the whole training set as their batch. `adam(lr=0.01)` is a configured copy.
     """
 
-    name: str
     updates: tuple[Expression, ...]
-    state: tuple[str, ...] = ()
-    settings: Settings = ()
-    defaults: Settings = field(default=(), compare=False)
-    description: str = field(default="", compare=False)
-    search: tuple[float, float] = (1e-4, 1.0)
-    full_batch: bool = False
-
-    def __call__(self, **hyperparameters: float) -> Optimizer:
-        """A configured copy."""
-        settings = configured(self.name, self.settings, hyperparameters)
-        return Optimizer(
-            self.name, self.updates, self.state, settings, self.defaults, self.description, self.search, self.full_batch
-        )
+    state: tuple[str, ...]
+    search: tuple[float, float]
+    full_batch: bool
 
     @property
     def lr(self) -> float:
@@ -99,11 +88,6 @@ class Optimizer:
         ]
         return " \\\\ ".join([*lines[1:], lines[0]])
 
-    def __str__(self) -> str:
-        return label(self.name, self.settings, self.defaults)
-
-    __repr__ = __str__
-
 
 @overload
 def optimizer(function: Callable[..., Update], /) -> Optimizer: ...
@@ -119,14 +103,19 @@ def optimizer(
 ) -> Any:
     """Turn an update rule into an Optimizer; used as `@optimizer` or as `@optimizer(search=(1e-4, 1e-1))`.
 
+    Parameters
+    ----------
+    search : the lowest and the highest learning rate that `compare` tries.
+    full_batch : whether every step takes the whole training set, as gradient descent does.
+
     FormulaError if the rule lacks w, g or the hyper-parameter lr, or does not return w and each state.
     """
     if function is None:
-        return lambda rule: optimizer_from(rule, search, full_batch)
-    return optimizer_from(function, search, full_batch)
+        return lambda rule: _recorded_rule(rule, search, full_batch)
+    return _recorded_rule(function, search, full_batch)
 
 
-def optimizer_from(function: Callable[..., Update], search: tuple[float, float], full_batch: bool) -> Optimizer:
+def _recorded_rule(function: Callable[..., Update], search: tuple[float, float], full_batch: bool) -> Optimizer:
     """Read the signature of an update rule and record it."""
     positional, settings = signature(function)
     if positional[:2] != ("w", "g"):
@@ -143,8 +132,11 @@ def optimizer_from(function: Callable[..., Update], search: tuple[float, float],
             f"{function.__name__} keeps {len(state)} state arrays {state}, so it must return {1 + len(state)} values "
             f"(the new w, then each state), but it returns {len(updates)}."
         )
-    description = (function.__doc__ or "").strip()
-    return Optimizer(function.__name__, updates, state, settings, settings, description, search, full_batch)
+    low, high = (positive_number("a learning rate to search from or to", rate) for rate in search)
+    return Optimizer(
+        name=function.__name__, updates=updates, state=state, settings=settings, defaults=settings,
+        description=description(function), search=(low, high), full_batch=full_batch,
+    )  # fmt: skip
 
 
 def find_optimizer(wanted: str | Optimizer) -> Optimizer:
@@ -155,9 +147,7 @@ def find_optimizer(wanted: str | Optimizer) -> Optimizer:
     """
     if isinstance(wanted, Optimizer):
         return wanted
-    if not isinstance(wanted, str):
-        raise FormulaError(f"an optimizer is a name or an Optimizer, but {wanted!r} came.")
-    return lookup("optimizer", wanted, OPTIMIZERS, lambda found, **changes: found(**changes))
+    return lookup("optimizer", wanted, OPTIMIZERS)
 
 
 @optimizer(search=(1e-2, 10.0), full_batch=True)
@@ -174,7 +164,10 @@ def sgd(w: Expression, g: Expression, *, lr: float = 0.01) -> Update:
 
 @optimizer(search=(1e-4, 1.0))
 def momentum(w: Expression, g: Expression, v: Expression, *, lr: float = 0.01, momentum: float = 0.9) -> Update:
-    """SGD with momentum (Polyak, 1964), in PyTorch's form: v ← μv + g, w ← w − lr·v; it zigzags less."""
+    """SGD with momentum (Polyak, 1964), in PyTorch's form: v ← μv + g, w ← w − lr·v; it zigzags less.
+
+    Keras keeps lr·v instead, which differs only while the learning rate changes.
+    """
     v = momentum * v + g
     return w - lr * v, v
 
@@ -188,7 +181,10 @@ def nesterov(w: Expression, g: Expression, v: Expression, *, lr: float = 0.01, m
 
 @optimizer(search=(1e-3, 1.0))
 def adagrad(w: Expression, g: Expression, s: Expression, *, lr: float = 0.01, epsilon: float = 1e-10) -> Update:
-    """A step size of its own for each weight, smaller the more it has moved (Duchi et al., 2011)."""
+    """A step size of its own for each weight, smaller the more it has moved (Duchi et al., 2011).
+
+    ε stands outside the root and s starts at 0, as in PyTorch; Keras has √(s + ε), and s starts at 0.1.
+    """
     s = s + g * g
     return w - lr * g / (sqrt(s) + epsilon), s
 
@@ -197,7 +193,10 @@ def adagrad(w: Expression, g: Expression, s: Expression, *, lr: float = 0.01, ep
 def rmsprop(
     w: Expression, g: Expression, s: Expression, *, lr: float = 0.01, decay: float = 0.99, epsilon: float = 1e-8
 ) -> Update:
-    """Adagrad that forgets, so that its steps do not die out (Hinton, 2012); `decay` is PyTorch's alpha."""
+    """Adagrad that forgets, so that its steps do not die out (Hinton, 2012); `decay` is PyTorch's alpha.
+
+    ε stands outside the root, as in PyTorch; Keras has √(s + ε), and 0.9 for the decay.
+    """
     s = decay * s + (1 - decay) * g * g
     return w - lr * g / (sqrt(s) + epsilon), s
 
@@ -207,7 +206,10 @@ def adam(
     w: Expression, g: Expression, m: Expression, v: Expression, t: Expression,
     *, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8,
 ) -> Update:  # fmt: skip
-    """Momentum and RMSProp together, both corrected for their start at zero (Kingma and Ba, 2015)."""
+    """Momentum and RMSProp together, both corrected for their start at zero (Kingma and Ba, 2015).
+
+    Algorithm 1 of the paper, as in PyTorch; Keras adds ε before the correction of v, and takes 1e-7.
+    """
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g * g
     return w - lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + epsilon), m, v

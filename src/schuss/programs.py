@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from schuss.errors import FormulaError
-from schuss.expressions import Expression, symbol, topological
+from schuss.expressions import Expression, symbol, symbols, topological
 
 OPERATIONS = (
     "move", "neg", "abs", "sign", "floor", "exp", "expm1", "log", "log1p", "sqrt", "tanh", "sigmoid", "erf", "sin",
@@ -70,13 +70,12 @@ def compile_program(
     Common sub-expressions are computed once, a product with one reader is fused with the sum that reads it (`fma`), and
     registers are reused as soon as their last reader is done.
     """
-    known = set(inputs) | set(scalars)
+    unknown = sorted(set().union(*map(symbols, outputs)) - {*inputs, *scalars})
+    if unknown:
+        raise FormulaError(f"the formula uses '{unknown[0]}', which is none of {', '.join([*inputs, *scalars])}.")
     lowering = _Lowering(set(inputs))
     lowered = lowering.fused(lowering.lower(outputs))
     nodes = topological(lowered)
-    for e in nodes:
-        if e.operation == "symbol" and e.value not in known:
-            raise FormulaError(f"the formula uses '{e.value}', which is none of {', '.join(sorted(known))}.")
     arrays = {e for e in nodes if lowering.is_array[e]}
     scalar_part = _ScalarCode([e for e in nodes if e not in arrays], scalars)
     array_part = _ArrayCode([e for e in nodes if e in arrays], lowered, inputs, aliases or {})

@@ -63,9 +63,9 @@ class Recipe:
 
     def __repr__(self) -> str:
         parts = [str(self.optimizer), f"batch_size={self.batch_size or 'all'}", f"epochs={self.epochs}"]
-        parts += [
-            f"{name}={value}"
-            for name in ("loss", "patience", "clip_norm")
-            if (value := getattr(self, name)) is not None
-        ]
-        return f"Recipe({', '.join(parts + ([f'schedule={self.schedule}'] if self.schedule != constant else []))})"
+        for name in ("loss", "patience", "clip_norm"):
+            if (value := getattr(self, name)) is not None:
+                parts.append(f"{name}={value}")
+        if self.schedule != constant:
+            parts.append(f"schedule={self.schedule}")
+        return f"Recipe({', '.join(parts)})"

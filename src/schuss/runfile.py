@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +18,8 @@ from numpy.typing import NDArray
 from schuss import formulas
 from schuss.activations import Activation
 from schuss.data.encoding import Encoding
-from schuss.definitions import Settings
-from schuss.engines import HISTORY, QUANTITIES, Outcome, State
+from schuss.definitions import Definition, Settings
+from schuss.engines import HISTORY, QUANTITIES, Outcome, State, Status
 from schuss.errors import InvalidInput, RunFileError, SchussError, positive_integer
 from schuss.initializers import INITIALIZERS, Initializer
 from schuss.layers import Dense, Layer
@@ -30,6 +28,7 @@ from schuss.network import Network
 from schuss.optimizers import Optimizer
 from schuss.recipe import Recipe
 from schuss.schedules import Schedule
+from schuss.writing import write_atomically
 
 FORMAT = 1
 
@@ -51,7 +50,7 @@ class Content(NamedTuple):
 
 
 def write(path: Path, content: Content) -> None:
-    """Write to a temporary file beside `path`, then rename: a full disk or a kill leaves the old file as it was."""
+    """Write a run file; an existing one is replaced only when the new one is complete."""
     from safetensors.numpy import save
 
     arrays = _arrays(content.outcome)
@@ -60,42 +59,15 @@ def write(path: Path, content: Content) -> None:
     write_atomically(path, raw)
 
 
-def write_atomically(path: Path, raw: bytes) -> None:
-    """Replace a file by new content, or leave it untouched; InvalidInput if the folder cannot be written to."""
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as temporary:
-            try:
-                temporary.write(raw)
-                temporary.flush()
-                os.fsync(temporary.fileno())
-                # A temporary file is private; the finished one gets the usual permissions.
-                Path(temporary.name).chmod(0o666 & ~_umask())
-                Path(temporary.name).replace(path)
-            except BaseException:
-                Path(temporary.name).unlink()
-                raise
-    except OSError as error:
-        raise InvalidInput(
-            f"cannot write {path}: {error.strerror}. Choose a folder that exists and can be written to."
-        ) from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def read(path: Path) -> Content:
     """Read a run file. RunFileError for anything that `write` cannot have written."""
     described, arrays = _raw(path)
     try:
         return _restore(json.loads(described), arrays)
-    except RunFileError:
-        raise
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, SchussError, RecursionError) as error:
+        why = str(error).rstrip(".")
         raise RunFileError(
-            f"{path} is not a run file that this version can read ({error}). Train and save the run again."
+            f"{path} is not a run file that this version can read ({why}). Train and save the run again."
         ) from error
 
 
@@ -177,7 +149,7 @@ def _describe(content: Content) -> dict[str, Any]:
     }
 
 
-def _definition(definition: Activation | Optimizer | Loss | Schedule | Initializer) -> dict[str, Any]:
+def _definition(definition: Definition) -> dict[str, Any]:
     return {"name": definition.name, "settings": dict(definition.settings), "defaults": dict(definition.defaults)}
 
 
@@ -255,14 +227,17 @@ def _settings(d: dict[str, Any], key: str) -> Settings:
 def _restored_activation(d: dict[str, Any]) -> Activation:
     settings = _settings(d, "settings")
     formula = formulas.parse(d["formula"], ["z", *(name for name, _ in settings)])
-    return Activation(str(d["name"]), formula, settings, _settings(d, "defaults"))
+    return Activation(name=str(d["name"]), formula=formula, settings=settings, defaults=_settings(d, "defaults"))
 
 
 def _restored_loss(d: dict[str, Any]) -> Loss:
     settings = _settings(d, "settings")
     names = ["prediction", "target", *(name for name, _ in settings)]
     formula = None if d["formula"] is None else formulas.parse(d["formula"], names)
-    return Loss(str(d["name"]), formula, settings, _settings(d, "defaults"), threshold=float(d["threshold"]))
+    return Loss(
+        name=str(d["name"]), formula=formula, settings=settings, defaults=_settings(d, "defaults"),
+        threshold=float(d["threshold"]),
+    )  # fmt: skip
 
 
 def _restored_optimizer(d: dict[str, Any]) -> Optimizer:
@@ -273,24 +248,27 @@ def _restored_optimizer(d: dict[str, Any]) -> Optimizer:
     if len(updates) != 1 + len(state) or "lr" not in dict(settings):
         raise RunFileError("the optimizer's rule is incomplete.")
     return Optimizer(
-        str(d["name"]), updates, state, settings, _settings(d, "defaults"),
+        name=str(d["name"]), updates=updates, state=state, settings=settings, defaults=_settings(d, "defaults"),
         search=(float(low), float(high)), full_batch=bool(d["full_batch"]),
     )  # fmt: skip
 
 
 def _restored_recipe(d: dict[str, Any]) -> Recipe:
-    settings = _settings(d["schedule"], "settings")
-    names = ["progress", *(name for name, _ in settings)]
-    formula = formulas.parse(d["schedule"]["formula"], names)
     return Recipe(
         optimizer=_restored_optimizer(d["optimizer"]),
         loss=None if d["loss"] is None else _restored_loss(d["loss"]),
         batch_size=d["batch_size"],
         epochs=d["epochs"],
-        schedule=Schedule(str(d["schedule"]["name"]), formula, settings, _settings(d["schedule"], "defaults")),
+        schedule=_restored_schedule(d["schedule"]),
         patience=d["patience"],
         clip_norm=d["clip_norm"],
     )
+
+
+def _restored_schedule(d: dict[str, Any]) -> Schedule:
+    settings = _settings(d, "settings")
+    formula = formulas.parse(d["formula"], ["progress", *(name for name, _ in settings)])
+    return Schedule(name=str(d["name"]), formula=formula, settings=settings, defaults=_settings(d, "defaults"))
 
 
 def _restored_initializer(d: dict[str, Any]) -> Initializer:
@@ -304,7 +282,7 @@ def _restored_initializer(d: dict[str, Any]) -> Initializer:
             f"the initializer {name} was defined outside schuss; a loaded run cannot draw new weights with it."
         )
 
-    return Initializer(name, unavailable, settings, _settings(d, "defaults"))
+    return Initializer(name=name, rule=unavailable, settings=settings, defaults=_settings(d, "defaults"))
 
 
 def _restored_outcome(
@@ -325,7 +303,7 @@ def _restored_outcome(
             raise RunFileError(f"the array '{name}' should have shape {shapes[name]}, but has {array.shape}.")
         if array.dtype.kind != ("i" if name == "watched" else "f"):
             raise RunFileError(f"the array '{name}' holds {array.dtype}, which it cannot.")
-    if d["status"] not in ("finished", "stopped", "diverged", "cancelled"):
+    if d["status"] not in get_args(Status):
         raise RunFileError(f"the status '{d['status']}' is unknown.")
     state = State(
         arrays["parameters"], arrays["moments"], int(d["step"]), int(d["epoch"]),

@@ -13,35 +13,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schuss import expressions
-from schuss.definitions import Settings, configured, label, lookup, names_of, recorded, signature
-from schuss.errors import FormulaError, InvalidInput
+from schuss.definitions import Definition, description, formula_of, lookup, names_of
+from schuss.errors import InvalidInput
 from schuss.expressions import Expression, cos, floor
 
 
-@dataclass(frozen=True, repr=False)
-class Schedule:
-    """A factor on the learning rate, as an expression of `progress` and hyper-parameters."""
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Schedule(Definition):
+    """A factor on the learning rate; `cosine(final=0.1, warmup=0.05)` is a configured copy."""
 
-    name: str
-    formula: Expression
-    settings: Settings
-    defaults: Settings = field(default=(), compare=False)
-    description: str = field(default="", compare=False)
+    formula: Expression  # of progress and the hyper-parameters' symbols, warmup aside
 
-    def __call__(self, **hyperparameters: float) -> Schedule:
-        """A configured copy: `cosine(final=0.1, warmup=0.05)`."""
-        settings = configured(self.name, self.settings, hyperparameters)
-        if not 0 <= dict(settings)["warmup"] < 1:
-            raise InvalidInput(
-                f"warmup is a share of the training, at least 0 and below 1, but is {dict(settings)['warmup']:g}."
-            )
-        return Schedule(self.name, self.formula, settings, self.defaults, self.description)
+    def __post_init__(self) -> None:
+        warmup = dict(self.settings)["warmup"]
+        if not 0 <= warmup < 1:
+            raise InvalidInput(f"warmup must be a share of the training, at least 0 and below 1, but is {warmup:g}.")
 
     def factors(self, steps: int) -> NDArray[np.float64]:
         """The factor of every step of a training of `steps` steps, float64 [steps]."""
@@ -57,29 +49,21 @@ class Schedule:
             )
         return factors
 
-    def __str__(self) -> str:
-        return label(self.name, self.settings, self.defaults)
-
-    __repr__ = __str__
-
 
 def schedule(function: Callable[..., Expression]) -> Schedule:
     """Turn a function of `progress` into a Schedule; keyword-only arguments become hyper-parameters."""
-    positional, settings = signature(function)
-    if len(positional) != 1:
-        raise FormulaError(
-            f"a schedule is a function of one argument, progress, but {function.__name__} has {len(positional)}."
-        )
-    formula = expressions.substitute(recorded(function)[0], {positional[0]: expressions.symbol("progress")})
+    formula, settings = formula_of("a schedule", function, ["progress"])
     settings = (*settings, ("warmup", 0.0))
-    return Schedule(function.__name__, formula, settings, settings, (function.__doc__ or "").strip())
+    return Schedule(
+        name=function.__name__, formula=formula, settings=settings, defaults=settings, description=description(function)
+    )
 
 
 def find_schedule(wanted: str | Schedule) -> Schedule:
     """A schedule from itself, its name, or a configured name such as "cosine(final=0.1, warmup=0.05)"."""
     if isinstance(wanted, Schedule):
         return wanted
-    return lookup("schedule", wanted, SCHEDULES, lambda found, **changes: found(**changes))
+    return lookup("schedule", wanted, SCHEDULES)
 
 
 @schedule

@@ -1,226 +1,35 @@
-"""Results as text tables for the terminal, with colour where it helps and readable without.
-
-Whatever is shown comes in as an object with a few properties (the protocols below), so that this module stands beneath
-all that produce results.
-
->>> print(f"{significant(0.00316)} {significant(0.974)} {significant(12345.0)} {significant(4.7e-10)}")
-3.2e-3 0.97 1.2e4 4.7e-10
->>> mean_and_spread(0.9741, 0.0062)
-'0.974 ± 0.006'
-"""
-
-# ruff: noqa: D102 (the members of a protocol are the facts that its own docstring speaks of)
+"""Results as text tables for the terminal, with color where it helps and readable without."""
 
 from __future__ import annotations
 
 import io
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from schuss.shown import ActivationShown, FlowShown, HistoryShown, OptimizerShown, StudyShown
+from schuss.wording import (
+    MISSING,
+    interval,
+    mean_and_spread,
+    rate,
+    reference,
+    share,
+    short_formula,
+    signed,
+    significant,
+    slope,
+    slope_in_words,
+    tendency,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 WIDTH = 100  # columns of a text table, unless asked otherwise; all but long formulas fit into 80
-MISSING = "–"
-
-
-# ---------------------------------------------------------------------------------------------- what is shown
-
-
-class LayerShown(Protocol):
-    """A layer: its units and the name of its activation."""
-
-    @property
-    def n_out(self) -> int: ...
-    @property
-    def activation(self) -> object: ...
-
-
-class FlowShown(Protocol):
-    """A measurement of the gradient flow: `flow["delta"]` and its like are arrays with a number a layer."""
-
-    @property
-    def layers(self) -> Sequence[LayerShown]: ...
-    @property
-    def epoch(self) -> int: ...
-    @property
-    def relative(self) -> NDArray[np.float64]: ...
-    @property
-    def decades_per_layer(self) -> float: ...
-    def __getitem__(self, quantity: str) -> NDArray[np.float64]: ...
-
-
-class HistoryShown(Protocol):
-    """Measurements of the gradient flow through one training: `history["delta"]` is an array [measurement, layer]."""
-
-    @property
-    def measurements(self) -> Sequence[FlowShown]: ...
-    @property
-    def epochs(self) -> NDArray[np.int64]: ...
-    def __getitem__(self, quantity: str) -> NDArray[np.float64]: ...
-
-
-class RowShown(Protocol):
-    """One network of a comparison."""
-
-    @property
-    def activation(self) -> str: ...
-    @property
-    def optimizer(self) -> str: ...
-    @property
-    def learning_rate(self) -> float: ...
-    @property
-    def status(self) -> str: ...
-    @property
-    def valid_score(self) -> float: ...
-
-
-class RankedShown(Protocol):
-    """A competitor of a comparison at its chosen learning rate."""
-
-    @property
-    def activation(self) -> str: ...
-    @property
-    def optimizer(self) -> str: ...
-    @property
-    def learning_rate(self) -> float: ...
-    @property
-    def test_score(self) -> float: ...
-    @property
-    def test_score_std(self) -> float: ...
-    @property
-    def valid_score(self) -> float: ...
-    @property
-    def diverged(self) -> int: ...
-
-
-class StudyShown(Protocol):
-    """A comparison: a row for each network, and the ranking."""
-
-    @property
-    def rows(self) -> Sequence[RowShown]: ...
-    @property
-    def ranking(self) -> Sequence[RankedShown]: ...
-    @property
-    def score_name(self) -> str: ...
-    @property
-    def data(self) -> str: ...
-    def curves_of(self, ranked: Any, quantity: str = ...) -> NDArray[np.float64]: ...
-
-
-class ActivationShown(Protocol):
-    """An activation with its facts."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def text(self) -> str: ...
-    @property
-    def description(self) -> str: ...
-    @property
-    def range(self) -> tuple[float, float]: ...
-    @property
-    def largest_slope(self) -> float: ...
-
-
-class OptimizerShown(Protocol):
-    """An optimizer with its facts."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def lr(self) -> float: ...
-    @property
-    def search(self) -> tuple[float, float]: ...
-    @property
-    def state(self) -> Sequence[str]: ...
-    @property
-    def description(self) -> str: ...
-
-
-# ---------------------------------------------------------------------------------------------- numbers and words
-
-
-def significant(x: float, digits: int = 2) -> str:
-    """A number of any size, short: plain between 0.1 and 1000, else with a power of ten; – where it is not a number."""
-    if math.isnan(x):
-        return MISSING
-    if math.isinf(x):
-        return "∞" if x > 0 else "−∞"
-    if x == 0:
-        return "0"
-    mantissa, exponent = f"{x:.{digits - 1}e}".split("e")
-    power = int(exponent)
-    if -1 <= power < 3:
-        return f"{x:.{max(digits - 1 - power, 0)}f}"
-    return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{power}"
-
-
-def rate(x: float) -> str:
-    """A learning rate, as short as it goes.
-
-    >>> rate(0.1), rate(0.0316), rate(1.0)
-    ('0.1', '3.2e-2', '1')
-    """
-    text = significant(x)
-    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
-
-
-def mean_and_spread(mean: float, spread: float) -> str:
-    """A score with its standard deviation, which one seed alone does not have."""
-    if math.isnan(mean):
-        return MISSING
-    plain = abs(mean) < 100 and not spread >= 100
-    shown = [f"{x:.3f}" if plain else significant(x) for x in (mean, spread) if not math.isnan(x)]
-    return " ± ".join(shown)
-
-
-def share(x: float) -> str:
-    """A share as a percentage."""
-    return MISSING if math.isnan(x) else f"{100 * x:.0f} %"
-
-
-def tendency(relative: NDArray[np.float64]) -> str:
-    """What becomes of the gradient on its way back from the last hidden layer to the first, in one word.
-
-    A factor of up to 10 is called steady, of more than 1000 vanishing or exploding.
-
-    >>> tendency(np.array([1e-9, 1e-4, 1.0])), tendency(np.array([0.4, 0.7, 1.0]))
-    ('vanishes', 'steady')
-    """
-    first = float(relative[0])
-    if math.isnan(first):
-        return "unknown"
-    decades = math.log10(first) if first > 0 else -math.inf
-    if abs(decades) <= 1:
-        return "steady"
-    grows = decades > 0
-    return ("explodes" if grows else "vanishes") if abs(decades) > 3 else ("grows" if grows else "shrinks")
-
-
-def reference(description: str) -> str:
-    """The source that the first line of a description names in its last brackets.
-
-    >>> reference("log(1 + e^z), a ReLU with its corner rounded (Dugas et al., 2001).")
-    'Dugas et al., 2001'
-    """
-    found = re.findall(r"\(([^()]*(?:\d{4}|PyTorch)[^()]*)\)", description.partition("\n")[0])
-    return found[-1] if found else ""
-
-
-def short_formula(text: str) -> str:
-    """A formula with its long constants cut to 5 digits, for reading.
-
-    >>> short_formula("1.0507009873554805 * where(z > 0, z, 1.6732632423543772 * expm1(z))")
-    '1.0507 * where(z > 0, z, 1.6733 * expm1(z))'
-    """
-    return re.sub(r"\d+\.\d{5,}", lambda found: f"{float(found[0]):.5g}", text)
-
 
 _STYLES = {"vanishes": "red", "explodes": "red", "shrinks": "yellow", "grows": "yellow", "steady": "green"}
 
@@ -233,11 +42,8 @@ def _alarming(text: str, x: float, *, above: float) -> str:
     return _styled(text, "red" if x > above else "")
 
 
-# ---------------------------------------------------------------------------------------------- tables
-
-
 def as_text(table: Table, width: int = WIDTH) -> str:
-    """The table as plain text of at most `width` columns, without colour and without blank ends of lines."""
+    """The table as plain text of at most `width` columns, without color and without blank ends of lines."""
     from rich.console import Console
 
     out = io.StringIO()
@@ -276,7 +82,7 @@ def flow_table(flow: FlowShown) -> Table:
     """One measurement, one line a layer; where all layers are alike, with a bar for the powers of ten of δ."""
     kinds = list(dict.fromkeys((layer.n_out, str(layer.activation)) for layer in flow.layers))
     is_uniform = len(kinds) == 1
-    when = "at initialisation" if flow.epoch == 0 else f"after epoch {flow.epoch}"
+    when = "at initialization" if flow.epoch == 0 else f"after epoch {flow.epoch}"
     n = len(flow.layers)
     what = f": {n} layer{'s' * (n > 1)} of {kinds[0][0]} {_text(kinds[0][1])}" if is_uniform else ""
     table = _table(f"Gradient flow {when}{what}", _flow_caption(flow))
@@ -322,15 +128,6 @@ def _flow_caption(flow: FlowShown) -> str:
     return f"δ: RMS of ∂loss/∂z; in layer {len(flow.layers)} it is 1\nThe gradient {slope_in_words(flow)}."
 
 
-def slope_in_words(flow: FlowShown) -> str:
-    """What the gradient does on its way back, as in "vanishes, losing 0.63 decades a layer"."""
-    word, lost = tendency(flow.relative), flow.decades_per_layer
-    verb = {"steady": "stays steady", "unknown": "reaches no layer"}.get(word, word)
-    if math.isnan(lost):
-        return verb
-    return f"{verb}, {'losing' if lost >= 0 else 'gaining'} {abs(lost):.2f} decades a layer"
-
-
 def flow_history_table(history: HistoryShown) -> Table:
     """How the flow changes through training: one line a measurement, with the first, a middle and the last layer."""
     n = len(history.measurements[0].layers)
@@ -349,16 +146,12 @@ def flow_history_table(history: HistoryShown) -> Table:
         table.add_row(
             str(flow.epoch),
             _styled(significant(float(flow.relative[0])), _STYLES.get(tendency(flow.relative), "red")),
-            _signed(flow.decades_per_layer),
+            signed(flow.decades_per_layer),
             *(significant(float(flow["update_ratio"][layer])) for layer in chosen),
             _alarming(share(saturated), saturated, above=0.9),
             _alarming(share(dead), dead, above=0.5),
         )
     return table
-
-
-def _signed(x: float) -> str:
-    return MISSING if math.isnan(x) else f"{round(x, 2) + 0.0:.2f}".replace("-", "−")
 
 
 def _worst(shares: NDArray[np.float64]) -> float:
@@ -375,7 +168,7 @@ def flows_table(flows: Mapping[str, FlowShown]) -> Table:
     depth = max((len(flow.layers) for flow in flows.values()), default=1)
     chosen = [layer for layer in _chosen_layers(depth, 5) if layer < depth - 1] or [0]
     table = _table(
-        "Gradient flow at initialisation, by activation",
+        "Gradient flow at initialization, by activation",
         f"δ l: RMS of ∂loss/∂z in layer l; in layer {depth} it is 1\n"
         "lost: powers of ten a layer, on the way back to the input\n"
         "saturated, dead: share of units, in the worst layer",
@@ -393,7 +186,7 @@ def flows_table(flows: Mapping[str, FlowShown]) -> Table:
         table.add_row(
             _text(name),
             *map(significant, known),
-            _signed(flow.decades_per_layer),
+            signed(flow.decades_per_layer),
             _styled(word, style),
             _alarming(share(saturated), saturated, above=0.9),
             _alarming(share(dead), dead, above=0.5),
@@ -484,20 +277,10 @@ def activations_table(activations: Iterable[ActivationShown]) -> Table:
             each.name,
             _text(short_formula(each.text)),
             interval(each.range),
-            _slope(each.largest_slope),
+            slope(each.largest_slope),
             _text(reference(each.description)),
         )
     return table
-
-
-def interval(bounds: tuple[float, float]) -> str:
-    """A range, from its infimum to its supremum."""
-    low, high = (f"{round(x, 6):.3g}".replace("-", "−").replace("inf", "∞") for x in bounds)
-    return f"{low} … {high}"
-
-
-def _slope(x: float) -> str:
-    return f"{x:.3g}".replace("inf", "∞")
 
 
 def optimizers_table(optimizers: Iterable[OptimizerShown]) -> Table:

@@ -12,26 +12,25 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schuss import runfile
-from schuss.data import Dataset, Encoding, Part
-from schuss.engines import HISTORY, Engine, EngineData, EnginePart, Outcome, Plan, State
-from schuss.engines.encoded import default_loss, engine_data, n_outputs
+from schuss.data import Dataset, Encoding, Part, load
+from schuss.engines import HISTORY, Engine, EngineData, EnginePart, Outcome, Plan, State, Status, Vector
+from schuss.engines.encoded import default_loss, engine_data, n_outputs, target_columns
 from schuss.engines.native import NativeEngine
-from schuss.engines.reference import ReferenceEngine, score
-from schuss.errors import DataError, InvalidInput, positive_integer
+from schuss.engines.reference import ReferenceEngine, score, weights
+from schuss.errors import DataError, InvalidInput, seed_number
 from schuss.insight.gradient_flow import FlowHistory, hidden_flow
 from schuss.layers import Layer
-from schuss.losses import Loss
+from schuss.losses import Loss, binary_cross_entropy, softmax_cross_entropy
 from schuss.network import Network, mlp
 from schuss.recipe import Recipe
-from schuss.schedules import Schedule
 
 EngineName: TypeAlias = Literal["native", "reference"]
 
@@ -43,6 +42,13 @@ class Job:
     network: Network
     recipe: Recipe
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.network, Network):
+            raise InvalidInput(f"a network is an sc.Network, such as sc.mlp([64, 64]), but is {self.network!r:.60}.")
+        if not isinstance(self.recipe, Recipe):
+            raise InvalidInput(f"a recipe is an sc.Recipe, such as sc.Recipe('adam'), but is {self.recipe!r:.60}.")
+        object.__setattr__(self, "seed", seed_number(self.seed))
 
 
 class Progress(NamedTuple):
@@ -70,7 +76,7 @@ class Run:
     outcome: Outcome
 
     @property
-    def status(self) -> str:
+    def status(self) -> Status:
         """finished, stopped (by patience), diverged or cancelled."""
         return self.outcome.status
 
@@ -93,12 +99,7 @@ class Run:
 
     def weights(self) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         """W [n_in, n_out] and b [n_out] of every layer."""
-        parts, at = [], 0
-        for n_in, n_out, _ in self.layers:
-            end = at + n_in * n_out
-            parts.append((self.parameters[at:end].reshape(n_in, n_out), self.parameters[end : end + n_out]))
-            at = end + n_out
-        return parts
+        return weights(self.layers, self.parameters)
 
     def outputs(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
         """What the last layer says about encoded rows X [rows, n_inputs]: logits or numbers, [rows, n_out]."""
@@ -108,9 +109,14 @@ class Run:
         """Labels, or numbers in the target's unit, for raw rows: a data frame, an array, a path to a table."""
         return self.encoding.decode(self._decided(self.outputs(self.encoding.transform(rows))))
 
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether the loss was a cross-entropy, whose outputs are logits of probabilities."""
+        return self.loss in (binary_cross_entropy, softmax_cross_entropy)
+
     def predict_proba(self, rows: Any) -> NDArray[np.float64]:
-        """The probability of every class for raw rows, [rows, classes]; only after a training with a cross-entropy."""
-        if self.loss.name not in ("softmax_cross_entropy", "binary_cross_entropy"):
+        """The probability of every class for raw rows, [rows, classes]; InvalidInput unless `gives_probabilities`."""
+        if not self.gives_probabilities:
             raise InvalidInput(
                 f"probabilities come from a cross-entropy loss, but this run was trained with {self.loss}."
             )
@@ -162,7 +168,7 @@ def load_run(path: str | os.PathLike[str]) -> Run:
 
 def fit(
     network: Network | None,
-    data: Dataset,
+    data: object,
     recipe: Recipe | None = None,
     *,
     seed: int | None = None,
@@ -176,6 +182,7 @@ def fit(
     Parameters
     ----------
     network : None is `mlp()`.
+    data : a Dataset, or anything `load` takes.
     recipe : None is `Recipe()`, or that of the run to resume.
     seed : of the initial weights and of the order of the data; 0 if not given.
     resume : a run to train on from, up to the recipe's epochs, bit-identically to never having stopped. Network, seed,
@@ -187,32 +194,34 @@ def fit(
     InvalidInput
         If the loss does not fit the task, or the run to resume was another training.
     """
+    dataset = load(data)
     if resume is not None:
         recipe = recipe or resume.recipe
         seed = resume.seed if seed is None else seed
         network = network or resume.network
     job = Job(network or mlp(), recipe or Recipe(), seed or 0)
     if resume is not None:
-        _check_resumable(job, data, resume)
+        _check_resumable(job, dataset, resume)
     state = None if resume is None else _resumed(resume.outcome.state, job.recipe)
-    ((_, run),) = train_jobs([job], data, engine=engine, threads=threads, progress=progress, start=state)
+    ((_, run),) = train_jobs([job], dataset, engine=engine, threads=threads, progress=progress, start=state)
     return run if resume is None else _joined(resume, run)
 
 
 def fit_many(
-    jobs: Sequence[Job],
-    data: Dataset,
+    jobs: Iterable[Job],
+    data: object,
     *,
     engine: EngineName | Engine = "native",
     threads: int | None = None,
     progress: ProgressCallback | None = None,
 ) -> list[Run]:
-    """Train many networks, spread over threads; the runs come back in the order of the jobs.
+    """Train many networks on one data set (or anything `load` takes); the runs come back in the order of the jobs.
 
     A run is bit-identical to the one that `fit` returns for its job. A network that diverges is a run with the status
     "diverged" and disturbs no other.
     """
-    runs = dict(train_jobs(jobs, data, engine=engine, threads=threads, progress=progress))
+    jobs = list(jobs)
+    runs = dict(train_jobs(jobs, load(data), engine=engine, threads=threads, progress=progress))
     return [runs[number] for number in range(len(jobs))]
 
 
@@ -226,6 +235,7 @@ def train_jobs(
     start: State | None = None,
 ) -> Iterator[tuple[int, Run]]:
     """Yield (number of the job, run) as networks finish, in any order."""
+    jobs = list(jobs)
     losses = [_loss(job, data) for job in jobs]
     working = _engine(engine, threads)
     plans = _Plans(jobs, losses, data, start)
@@ -238,12 +248,15 @@ def train_jobs(
 
 def _engine(engine: EngineName | Engine, threads: int | None) -> Engine:
     if engine == "native":
-        return NativeEngine(threads=os.cpu_count() or 1 if threads is None else positive_integer("threads", threads))
+        return NativeEngine(threads)
     if engine == "reference":
         return ReferenceEngine()
     if isinstance(engine, str):
         raise InvalidInput(f"unknown engine '{engine}'; there are native and reference, or give an engine itself.")
     return engine
+
+
+_SHARED = 1024  # at most so many different plans are kept in mind: each has a learning rate for every step
 
 
 class _Plans:
@@ -252,14 +265,16 @@ class _Plans:
     def __init__(self, jobs: Sequence[Job], losses: Sequence[Loss], data: Dataset, start: State | None) -> None:
         self.jobs, self.losses, self.data, self.start = jobs, losses, data, start
         self.rows = len(data.train)
+        self._shared: dict[tuple[int, int], partial[Plan]] = {}
+        self._drawn: tuple[Network | None, int, Vector] = (None, 0, np.zeros(0))
 
     def groups(self) -> Iterator[tuple[EngineData, list[int]]]:
         """The jobs whose losses compare with the same targets, together."""
-        encodings = {loss: engine_data(self.data, loss) for loss in dict.fromkeys(self.losses)}
-        found: dict[int, tuple[EngineData, list[int]]] = {}
+        groups: dict[int, list[int]] = {}
         for number, loss in enumerate(self.losses):
-            found.setdefault(id(encodings[loss]), (encodings[loss], []))[1].append(number)
-        yield from found.values()
+            groups.setdefault(target_columns(self.data, loss), []).append(number)
+        for numbers in groups.values():
+            yield engine_data(self.data, self.losses[numbers[0]]), numbers
 
     def total_steps(self) -> int:
         done = 0 if self.start is None else self.start.step
@@ -270,24 +285,30 @@ class _Plans:
         return _steps(self.rows, self.jobs[number].recipe) - outcome.state.step
 
     def layers(self, number: int) -> tuple[Layer, ...]:
-        return self.jobs[number].network.layers(self.data.n_inputs, n_outputs(self.data, self.losses[number]))
+        return cast(tuple[Layer, ...], self._all_but_seed(number).keywords["layers"])
 
     def plan(self, number: int) -> Plan:
-        job, layers = self.jobs[number], self.layers(number)
-        recipe = job.recipe
-        return Plan(
-            layers=layers,
-            loss=self.losses[number],
-            optimizer=recipe.optimizer,
-            learning_rates=_learning_rates(recipe.optimizer.lr, recipe.schedule, _steps(self.rows, recipe)),
-            batch_size=min(recipe.batch_size or self.rows, self.rows),
-            epochs=recipe.epochs,
-            patience=recipe.patience,
-            clip_norm=recipe.clip_norm,
-            seed=job.seed,
-            watch=_doubling(recipe.epochs),
-            start=self.start or _fresh(job, layers),
-        )
+        return self._all_but_seed(number)(seed=self.jobs[number].seed, start=self.start or self._fresh(number))
+
+    def _all_but_seed(self, number: int) -> partial[Plan]:
+        """What jobs with the same network and recipe share. By identity: to compare them takes longer than the rest."""
+        job = self.jobs[number]
+        key = (id(job.network), id(job.recipe))
+        if key not in self._shared:
+            if len(self._shared) == _SHARED:
+                self._shared.clear()
+            self._shared[key] = _all_but_seed(job, self.losses[number], self.data)
+        return self._shared[key]
+
+    def _fresh(self, number: int) -> State:
+        """The start of a new training. A comparison trains one network from one seed by many recipes in a row."""
+        job = self.jobs[number]
+        network, seed, parameters = self._drawn
+        if network is not job.network or seed is not job.seed:
+            layers = self.layers(number)
+            parameters = job.network.initial(layers[0].n_in, layers[-1].n_out, job.seed)
+            self._drawn = job.network, job.seed, parameters
+        return State(parameters, np.zeros((len(job.recipe.optimizer.state), len(parameters)), np.float32))
 
     def run(self, number: int, outcome: Outcome) -> Run:
         job = self.jobs[number]
@@ -326,21 +347,25 @@ def _steps(rows: int, recipe: Recipe) -> int:
     return -(-rows // min(recipe.batch_size or rows, rows)) * recipe.epochs
 
 
-@lru_cache(maxsize=64)
-def _learning_rates(lr: float, schedule: Schedule, steps: int) -> NDArray[np.float64]:
-    return lr * schedule.factors(steps)
+def _all_but_seed(job: Job, loss: Loss, data: Dataset) -> partial[Plan]:
+    recipe, rows = job.recipe, len(data.train)
+    return partial(
+        Plan,
+        layers=job.network.layers(data.n_inputs, n_outputs(data, loss)),
+        loss=loss,
+        optimizer=recipe.optimizer,
+        learning_rates=recipe.optimizer.lr * recipe.schedule.factors(_steps(rows, recipe)),
+        batch_size=min(recipe.batch_size or rows, rows),
+        epochs=recipe.epochs,
+        patience=recipe.patience,
+        clip_norm=recipe.clip_norm,
+        watch=_doubling(recipe.epochs),
+    )
 
 
 def _doubling(epochs: int) -> tuple[int, ...]:
     """0, 1, 2, 4, … and the last epoch: a handful of measurements cost at most 3 % of a training."""
     return (0, *(2**k for k in range(epochs.bit_length()) if 2**k < epochs), epochs)
-
-
-def _fresh(job: Job, layers: tuple[Layer, ...]) -> State:
-    if isinstance(job.seed, bool) or not (hasattr(job.seed, "__index__") and 0 <= job.seed < 2**63):
-        raise InvalidInput(f"a seed is a whole number from 0 to 2^63 − 1, but is {job.seed!r}.")
-    parameters = job.network.initial(layers[0].n_in, layers[-1].n_out, job.seed)
-    return State(parameters, np.zeros((len(job.recipe.optimizer.state), len(parameters)), np.float32))
 
 
 # ---------------------------------------------------------------------------------------------- resume

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from schuss.activations import Activation, find_activation
 from schuss.comparison.statistics import Row
 from schuss.comparison.study import Study
-from schuss.data import Dataset, load
+from schuss.data import load
 from schuss.engines import Engine
 from schuss.errors import InvalidInput, positive_integer, positive_number
 from schuss.initializers import Initializer, auto
@@ -29,6 +29,8 @@ from schuss.network import mlp
 from schuss.optimizers import Optimizer, find_optimizer
 from schuss.recipe import Recipe
 from schuss.training import EngineName, Job, ProgressCallback, Run, train_jobs
+
+Competitor = TypeVar("Competitor", Activation, Optimizer)
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "softplus")
 OPTIMIZERS = ("gd", "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")
@@ -53,7 +55,7 @@ class _Entry:
 
 
 def compare(  # noqa: PLR0913 (the axes and the budget of a comparison)
-    data: Dataset | Any,
+    data: object,
     *,
     activations: Sequence[str | Activation] = ACTIVATIONS,
     optimizers: Sequence[str | Optimizer] = OPTIMIZERS,
@@ -88,11 +90,10 @@ def compare(  # noqa: PLR0913 (the axes and the budget of a comparison)
     >>> len(study.rows), {row.status for row in study.rows}
     (4, {'finished'})
     """
-    dataset = data if isinstance(data, Dataset) else load(data)
-    chosen = [find_activation(a) for a in activations]
-    rules = [find_optimizer(o) for o in optimizers]
-    _check_distinct("activation", [str(a) for a in chosen])
-    _check_distinct("optimizer", [str(o) for o in rules])
+    dataset = load(data)
+    chosen = _competitors("activation", activations, find_activation)
+    rules = _competitors("optimizer", optimizers, find_optimizer)
+    _check_rates_are_free(rules)
     hidden = [positive_integer("width", width)] * positive_integer("depth", depth)
     networks = [mlp(hidden, a, init) for a in chosen]
     recipes = [
@@ -108,9 +109,8 @@ def compare(  # noqa: PLR0913 (the axes and the budget of a comparison)
     flows = {str(network.hidden[0].activation): flow(network, dataset, seed=seed) for network in networks}
 
     began = time.perf_counter()
-    finished: dict[
-        int, tuple[Row, Mapping[str, NDArray[np.float64]]]
-    ] = {}  # not the runs, whose weights would fill the memory
+    # Not the runs, whose weights would fill the memory.
+    finished: dict[int, tuple[Row, Mapping[str, NDArray[np.float64]]]] = {}
 
     def study() -> Study:
         in_order = [finished[number] for number in sorted(finished)]
@@ -133,18 +133,37 @@ def compare(  # noqa: PLR0913 (the axes and the budget of a comparison)
     return study()
 
 
-def _check_distinct(kind: str, names: Sequence[str]) -> None:
-    if not names:
+def _competitors(kind: str, wanted: Iterable[Any], find: Callable[[Any], Competitor]) -> list[Competitor]:
+    """The definitions that take part, at least one and each once."""
+    if isinstance(wanted, str) or not isinstance(wanted, Iterable):
+        raise InvalidInput(f"the {kind}s to compare must be a list, but are {wanted!r:.60}.")
+    found = [find(each) for each in wanted]
+    if not found:
         raise InvalidInput(f"give at least one {kind} to compare.")
+    names = list(map(str, found))
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise InvalidInput(f"the {kind} {min(twice)} is given twice; give each of them its own name.")
+    return found
+
+
+def _check_rates_are_free(rules: Sequence[Optimizer]) -> None:
+    """Refuse an optimizer that comes with a learning rate of its own, which would be shown, but not used."""
+    for rule in rules:
+        if rule.lr != dict(rule.defaults)["lr"]:
+            raise InvalidInput(
+                f"a comparison tries learning rates by itself, but {rule} sets one; leave out lr (in Python, "
+                f"learning_rates=[{rule.lr:g}] tries that one alone)."
+            )
 
 
 def _rates(optimizer: Optimizer, wanted: int | Sequence[float]) -> NDArray[np.float64]:
     """The learning rates to try: as given, or `wanted` of them over the optimizer's range (one: its middle)."""
-    if not isinstance(wanted, int):
-        return np.array([positive_number("a learning rate", rate) for rate in wanted])
+    if isinstance(wanted, Iterable):
+        rates = np.array([positive_number("a learning rate", rate) for rate in wanted])
+        if not len(rates):
+            raise InvalidInput("give at least one learning rate to compare.")
+        return rates
     low, high = np.log10(optimizer.search)
     n = positive_integer("learning_rates", wanted)
     return np.logspace(low, high, n) if n > 1 else np.array([10 ** ((low + high) / 2)])

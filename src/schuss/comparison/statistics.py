@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from schuss.engines import Status
+
 
 class Row(NamedTuple):
     """One network of a comparison; a score that does not exist is NaN."""
@@ -18,7 +20,7 @@ class Row(NamedTuple):
     seed: int
     depth: int
     width: int
-    status: str
+    status: Status
     valid_loss: float
     valid_score: float
     test_score: float

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss import charts, tables
+from schuss import charts, tables, wording
 from schuss.comparison.statistics import Ranked, Row, ranking
 from schuss.insight.gradient_flow import GradientFlow
 
@@ -25,7 +25,7 @@ class Study:
 
     rows : a Row for each network.
     curves : for each row the history of its training, by name as in `Run.history`.
-    flows : the gradient flow at initialisation for each activation.
+    flows : the gradient flow at initialization for each activation.
     expected : how many networks were asked for; more than there are rows if the comparison was interrupted.
     """
 
@@ -80,8 +80,8 @@ class Study:
         if not found:
             return "No network of this comparison reached a result."
         best = found[0]
-        score = tables.mean_and_spread(best.test_score, best.test_score_std)
-        setting = f"{best.activation} with {best.optimizer} at learning rate {tables.rate(best.learning_rate)}"
+        score = wording.mean_and_spread(best.test_score, best.test_score_std)
+        setting = f"{best.activation} with {best.optimizer} at learning rate {wording.rate(best.learning_rate)}"
         parts = [f"Best: {setting}, test {self.score_name} {score}."]
         reached = {name: [r.test_score for r in found if r.optimizer == name] for name in ("gd", "sgd")}
         if all(reached.values()):
@@ -104,7 +104,7 @@ class Study:
         return charts.learning_rate_chart(self)
 
     def plot_flows(self) -> Figure:
-        """The gradient of each activation at initialisation, layer by layer."""
+        """The gradient of each activation at initialization, layer by layer."""
         return charts.flows_chart(self.flows)
 
     def __repr__(self) -> str:
@@ -118,4 +118,4 @@ def _span(scores: Sequence[float]) -> str:
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: None if isinstance(x, float) and not math.isfinite(x) else x for name, x in row.items()}
+    return {name: wording.for_json(x) if isinstance(x, float) else x for name, x in row.items()}

@@ -178,7 +178,7 @@ class Encoding:
         return Encoding(columns, _target(values["target"]), values["standardize"])
 
 
-# --- learning an encoding ------------------------------------------------------------------------------------------
+# ---------------------------------------------------------------------------------------------- learning an encoding
 
 
 def learn_encoding(inputs: pl.DataFrame, target: Target, *, standardize: bool) -> tuple[Encoding, tuple[str, ...]]:
@@ -231,7 +231,7 @@ def _learn_numbers(series: pl.Series, standardize: bool) -> tuple[Column, str]:
     values = numbers(series)
     present = values[~np.isnan(values)]
     if present.size == 0:
-        return Column(series.name, "numeric", std=0.0), "has no value in the training part; its input is always 0"
+        return Column(series.name, "numeric", std=0.0), "has no value in the training part: its input is always 0"
     fill, flag = float(np.median(present)), present.size < values.size
     if not standardize:
         return Column(series.name, "numeric", fill=fill, has_missing_flag=flag), ""
@@ -264,7 +264,7 @@ def _check_present(expected: Sequence[str], found: Sequence[str]) -> None:
         )
 
 
-# --- reading a description, which may come from an edited file -----------------------------------------------------
+# ---------------------------------------------------------------------------------------------- reading a description
 
 
 def _require(condition: bool, problem: str) -> None:

@@ -143,9 +143,7 @@ def _from_frame(source: Any) -> pl.DataFrame:
     columns = {}
     for name in names:
         values = source[name]
-        if (
-            str(getattr(values, "dtype", "")) == "category"
-        ):  # pandas': categories are labels, also where they are numbers
+        if str(getattr(values, "dtype", "")) == "category":  # pandas': labels, also where they are numbers
             values = np.array([str(value) for value in values], dtype=object)
         columns[str(name)] = column(str(name), values)
     return _from_columns(columns)

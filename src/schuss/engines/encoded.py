@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,13 +38,14 @@ def n_outputs(data: Dataset, loss: Loss) -> int:
     return 1 if len(data.classes) == 2 else len(data.classes)
 
 
+def target_columns(data: Dataset, loss: Loss) -> int:
+    """How many numbers a row the loss compares predictions with; none for softmax, which takes class numbers."""
+    return 0 if loss.expression is None else n_outputs(data, loss)
+
+
 def engine_data(data: Dataset, loss: Loss) -> EngineData:
     """The three parts with the targets that the loss compares predictions with."""
-    return _encoded(data, n_outputs(data, loss) if loss.expression is not None else 0)
-
-
-@lru_cache(maxsize=8)
-def _encoded(data: Dataset, columns: int) -> EngineData:
+    columns = target_columns(data, loss)
     return EngineData(*(_part(data, part, columns) for part in (data.train, data.valid, data.test)))
 
 

@@ -6,7 +6,7 @@ This module only translates: definitions become programs, plans become dictionar
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -23,7 +23,10 @@ if tuple(_native.operations()) != OPERATIONS:
     raise ImportError("schuss._native was built for other operations than schuss.programs has; install schuss again.")
 
 _POLL_SECONDS = 0.05  # how often Python looks up while networks train: for progress and for Ctrl-C
-_IN_FLIGHT_PER_THREAD, _IN_FLIGHT = 4, 16  # plans handed over ahead: enough that no thread waits, few enough for memory
+MOST_THREADS = 1024  # the limit of the C++ engine, and more than any machine has cores
+# Networks are handed over ahead, _AT_ONCE at a time: so many that tiny ones of one kind find each other among different
+# ones, but only as many large ones as fit, with their states, into so many numbers (and two a thread).
+_AT_ONCE, _AHEAD, _AHEAD_NUMBERS, _AHEAD_PER_THREAD = 64, 1024, 2**22, 2
 
 
 def instruction_set() -> str:
@@ -39,7 +42,9 @@ class NativeEngine:
     """
 
     def __init__(self, threads: int | None = None, instruction_set: str | None = None) -> None:
-        self.threads = positive_integer("threads", (os.cpu_count() or 1) if threads is None else threads)
+        self.threads = positive_integer(
+            "threads", min(os.cpu_count() or 1, MOST_THREADS) if threads is None else threads, at_most=MOST_THREADS
+        )
         known = _native.instruction_sets()
         self.instruction_set = known[0] if instruction_set is None else instruction_set
         if self.instruction_set not in known:
@@ -57,15 +62,15 @@ class NativeEngine:
         parts = [(_array(p.X, np.float32), _array(p.Y, np.float32), _array(p.labels, np.int32)) for p in data]
         trainer = _native.Trainer(parts, self.threads, self.instruction_set)
         self._trainers.append(trainer)
-        waiting = enumerate(plans)
-        most = _IN_FLIGHT_PER_THREAD * self.threads + _IN_FLIGHT
+        waiting = _Waiting(plans, self.threads)
         try:
             while True:
-                while trainer.pending() < most and (following := next(waiting, None)) is not None:
-                    trainer.submit(following[0], _encoded_plan(following[1]))
+                networks = waiting.following()
+                trainer.submit(networks)
                 if trainer.pending() == 0:
                     return
-                for number, result in trainer.poll(_POLL_SECONDS):
+                for number, result in trainer.poll(0 if len(networks) == _AT_ONCE else _POLL_SECONDS):
+                    waiting.returned(number)
                     yield number, _outcome(result)
                 tick()
         finally:  # also when the iterator is closed, or Ctrl-C is pressed
@@ -86,9 +91,16 @@ class NativeEngine:
 
 
 def evaluate(
-    program: Program, inputs: Sequence[NDArray[np.float32]], scalars: Sequence[float] = (), instruction_set: str = ""
+    program: Program,
+    inputs: Sequence[NDArray[np.float32]],
+    scalars: Sequence[float] = (),
+    instruction_set: str = "",
+    *,
+    fused: bool = True,
 ) -> list[NDArray[np.float32]]:
     """Run a program over one-dimensional arrays of one length, as the engine does.
+
+    `fused=False` keeps a built-in definition from its kernel: the elementwise machine gives the same results.
 
     >>> from schuss.activations import relu
     >>> value, slope = evaluate(relu.program, [np.array([-1, 2], np.float32)])
@@ -96,10 +108,13 @@ def evaluate(
     ([0.0, 2.0], [0.0, 1.0])
     """
     chosen = instruction_set or _native.instruction_sets()[0]
-    return _native.evaluate(_encoded(program), chosen, [_array(x, np.float32) for x in inputs], list(scalars))
+    return _native.evaluate(_encoded(program, fused), chosen, [_array(x, np.float32) for x in inputs], list(scalars))
 
 
 # ---------------------------------------------------------------------------------------------- to C++ and back
+
+
+_NONE = np.zeros(0, np.float32)
 
 
 def _array(values: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
@@ -111,7 +126,7 @@ def _sizes(layers: Sequence[Layer]) -> list[int]:
 
 
 @lru_cache(maxsize=1024)
-def _encoded(program: Program) -> _native.Program:
+def _encoded(program: Program, fused: bool = True) -> _native.Program:
     """The program as the engine reads it. Layers with equal programs share one, and its constants in the cache."""
     return _native.Program(
         code=_instructions(program.code),
@@ -122,6 +137,7 @@ def _encoded(program: Program) -> _native.Program:
         n_outputs=program.n_outputs,
         n_temporaries=program.n_temporaries,
         n_scalar_inputs=len(program.scalar_inputs),
+        fused=fused,
     )
 
 
@@ -130,27 +146,64 @@ def _instructions(code: Sequence[Instruction]) -> NDArray[np.int32]:
     return np.array(rows, dtype=np.int32).reshape(-1, 5)
 
 
-def _encoded_plan(plan: Plan) -> dict[str, Any]:
+class _Waiting:
+    """Plans on their way to the engine: what a population shares is encoded once, and few are encoded ahead."""
+
+    def __init__(self, plans: Iterable[Plan], threads: int) -> None:
+        self._plans = enumerate(plans)
+        self._fewest = _AHEAD_PER_THREAD * threads
+        self._sizes: dict[int, int] = {}  # how many numbers each network takes that is not back yet
+        self._size = 0
+        self._encoded: dict[Hashable, tuple[Any, _native.Plan]] = {}
+
+    def following(self) -> list[tuple[int, _native.Plan, dict[str, Any]]]:
+        """The next networks to hand over, at most _AT_ONCE."""
+        networks: list[tuple[int, _native.Plan, dict[str, Any]]] = []
+        while len(networks) < _AT_ONCE and self._has_room() and (following := next(self._plans, None)) is not None:
+            number, plan = following
+            networks.append((number, self._shared(plan), {"seed": plan.seed, **_encoded_state(plan.start)}))
+            self._sizes[number] = plan.start.parameters.size + plan.start.moments.size
+            self._size += self._sizes[number]
+        return networks
+
+    def returned(self, number: int) -> None:
+        self._size -= self._sizes.pop(number)
+
+    def _has_room(self) -> bool:
+        return len(self._sizes) < self._fewest or (len(self._sizes) < _AHEAD and self._size < _AHEAD_NUMBERS)
+
+    def _shared(self, plan: Plan) -> _native.Plan:
+        """All of a plan but its seed and start. By identity: to compare takes longer than all the rest."""
+        parts = plan.layers, plan.loss, plan.optimizer, plan.learning_rates, plan.watch
+        key = (*map(id, parts), plan.batch_size, plan.epochs, plan.patience, plan.clip_norm)
+        if key not in self._encoded:
+            if len(self._encoded) == _AHEAD:
+                self._encoded.clear()
+            self._encoded[key] = parts, _encoded_plan(plan)  # the parts stay alive, so that nothing else gets their ids
+        return self._encoded[key][1]
+
+
+def _encoded_plan(plan: Plan) -> _native.Plan:
     names = [name for name, _ in plan.optimizer.settings]
-    return {
-        "sizes": _sizes(plan.layers),
-        "activations": [_encoded(layer.activation.program) for layer in plan.layers],
-        "slopes": [layer.activation.usual_slope for layer in plan.layers],
-        "loss": None if plan.loss.program is None else _encoded(plan.loss.program),
-        "threshold": plan.loss.threshold,
-        "optimizer": _encoded(plan.optimizer.program),
-        "hyperparameters": [value for _, value in plan.optimizer.settings],
-        "lr_index": names.index("lr"),
-        "uses_t": "t" in plan.optimizer.program.scalar_inputs,
-        "learning_rates": _array(plan.learning_rates, np.float64),
-        "batch_size": plan.batch_size,
-        "epochs": plan.epochs,
-        "patience": -1 if plan.patience is None else plan.patience,
-        "clip_norm": plan.clip_norm or 0.0,
-        "seed": plan.seed,
-        "watch": list(plan.watch),
-        **_encoded_state(plan.start),
-    }
+    return _native.Plan(
+        {
+            "sizes": _sizes(plan.layers),
+            "activations": [_encoded(layer.activation.program) for layer in plan.layers],
+            "slopes": [layer.activation.usual_slope for layer in plan.layers],
+            "loss": None if plan.loss.program is None else _encoded(plan.loss.program),
+            "threshold": plan.loss.threshold,
+            "optimizer": _encoded(plan.optimizer.program),
+            "hyperparameters": [value for _, value in plan.optimizer.settings],
+            "lr_index": names.index("lr"),
+            "uses_t": "t" in plan.optimizer.program.scalar_inputs,
+            "learning_rates": _array(plan.learning_rates, np.float64),
+            "batch_size": plan.batch_size,
+            "epochs": plan.epochs,
+            "patience": -1 if plan.patience is None else plan.patience,
+            "clip_norm": plan.clip_norm or 0.0,
+            "watch": list(plan.watch),
+        }
+    )
 
 
 def _encoded_state(state: State) -> dict[str, Any]:
@@ -159,7 +212,7 @@ def _encoded_state(state: State) -> dict[str, Any]:
         "moments": _array(state.moments, np.float32),
         "step": state.step,
         "epoch": state.epoch,
-        "best": np.zeros(0, np.float32) if state.best is None else _array(state.best, np.float32),
+        "best": _NONE if state.best is None else _array(state.best, np.float32),
         "best_loss": state.best_loss,
         "best_epoch": state.best_epoch,
     }
@@ -176,15 +229,15 @@ def _outcome(result: dict[str, Any]) -> Outcome:
             moments=result["moments"],
             step=result["step"],
             epoch=result["epoch"],
-            best=result["best"] if len(result["best"]) else None,
+            best=result["best"],
             best_loss=result["best_loss"],
             best_epoch=result["best_epoch"],
         ),
         history=result["history"],
         flow=result["flow"],
         watched=result["watched"],
-        losses=tuple(result["losses"].tolist()),
-        scores=tuple(result["scores"].tolist()),
+        losses=result["losses"],
+        scores=result["scores"],
         seconds=result["seconds"],
         diverged_step=result["diverged_step"] if diverged else None,
         diverged_layer=result["diverged_layer"] if diverged else None,

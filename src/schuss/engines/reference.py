@@ -1,6 +1,6 @@
 """The engine that reads like the textbook: forward, back-propagation, update, in NumPy, at any depth.
 
-It is the oracle of the native engine, and it measures gradient flow at initialisation, in double precision, where a
+It is the oracle of the native engine, and it measures gradient flow at initialization, in double precision, where a
 gradient of 1e-60 is still a number.
 """
 
@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -28,6 +28,8 @@ from schuss.engines import (
 )
 from schuss.layers import Layer
 from schuss.losses import Loss
+
+Float = TypeVar("Float", bound=np.floating[Any])
 
 
 class ReferenceEngine:
@@ -77,7 +79,7 @@ class Pass:
         return self.a[-1]
 
 
-def weights(layers: Sequence[Layer], parameters: Vector) -> list[tuple[Vector, Vector]]:
+def weights(layers: Sequence[Layer], parameters: NDArray[Float]) -> list[tuple[NDArray[Float], NDArray[Float]]]:
     """The views (W, b) of every layer into the parameter vector."""
     views, at = [], 0
     for n_in, n_out, _ in layers:
@@ -268,7 +270,7 @@ class _Training:
         gradient, _ = backward(plan.layers, self.parameters, passed, plan.loss, target)
         if plan.clip_norm is not None:
             norm = math.sqrt(np.sum(np.square(gradient, dtype=np.float64)))
-            gradient *= min(1.0, plan.clip_norm / (norm + 1e-6))
+            gradient *= min(1.0, plan.clip_norm / (norm + 1e-6))  # 1e-6 as in PyTorch's clip_grad_norm_
         self.previous = self.parameters
         lr = float(plan.learning_rates[self.step])
         self.step += 1

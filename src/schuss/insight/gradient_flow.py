@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schuss import charts, tables
-from schuss.data import Dataset
+from schuss.data import load
 from schuss.engines import QUANTITIES
 from schuss.engines.encoded import default_loss, engine_data, n_outputs
 from schuss.engines.reference import measure
@@ -29,9 +29,16 @@ from schuss.errors import unknown_name
 from schuss.layers import Layer
 from schuss.losses import Loss, find_loss
 from schuss.network import Network
+from schuss.wording import for_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+def _known(quantity: str) -> str:
+    if quantity not in (*QUANTITIES, "relative"):
+        raise unknown_name("quantity of a gradient flow", quantity, (*QUANTITIES, "relative"))
+    return quantity
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +67,7 @@ class GradientFlow:
 
     def __getitem__(self, quantity: str) -> NDArray[np.float64]:
         """One quantity by its name, an array with one number a layer, as in a FlowHistory."""
-        if quantity not in (*QUANTITIES, "relative"):
-            raise unknown_name("quantity of a gradient flow", quantity, (*QUANTITIES, "relative"))
-        chosen: NDArray[np.float64] = getattr(self, quantity)
+        chosen: NDArray[np.float64] = getattr(self, _known(quantity))
         return chosen
 
     @property
@@ -88,9 +93,9 @@ class GradientFlow:
         rows = []
         for number, layer in enumerate(self.layers):
             row: dict[str, Any] = {"layer": number + 1, "units": layer.n_out, "activation": str(layer.activation)}
-            row |= {name: _finite(self.values[number, q]) for q, name in enumerate(QUANTITIES)}
-            rows.append(row | {"relative": _finite(self.relative[number])})
-        return {"epoch": self.epoch, "layers": rows, "decades_per_layer": _finite(self.decades_per_layer)}
+            row |= {name: for_json(self.values[number, q]) for q, name in enumerate(QUANTITIES)}
+            rows.append(row | {"relative": for_json(self.relative[number])})
+        return {"epoch": self.epoch, "layers": rows, "decades_per_layer": for_json(self.decades_per_layer)}
 
     def table(self) -> str:
         """The measurement as a text table, one line a layer."""
@@ -101,9 +106,9 @@ class GradientFlow:
         return charts.flow_chart(self)
 
     def __repr__(self) -> str:
-        return (
-            f"GradientFlow({len(self.layers)} layers, epoch {self.epoch}, {self.decades_per_layer:.2f} decades a layer)"
-        )
+        n, lost = len(self.layers), self.decades_per_layer
+        loses = f", {lost:.2f} decades a layer" if np.isfinite(lost) else ""
+        return f"GradientFlow({n} layer{'s' * (n != 1)}, epoch {self.epoch}{loses})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +123,7 @@ class FlowHistory:
         return np.array([flow.epoch for flow in self.measurements], dtype=np.int64)
 
     def __getitem__(self, quantity: str) -> NDArray[np.float64]:
-        if quantity not in (*QUANTITIES, "relative"):
-            raise unknown_name("quantity of a gradient flow", quantity, (*QUANTITIES, "relative"))
+        _known(quantity)  # also where nothing was measured
         return np.array([getattr(flow, quantity) for flow in self.measurements])
 
     def __len__(self) -> int:
@@ -151,25 +155,23 @@ class FlowHistory:
         return charts.flow_history_chart(self)
 
 
-def flow(network: Network, data: Dataset, *, seed: int = 0, loss: str | Loss | None = None) -> GradientFlow:
-    """The gradient flow at initialisation, without training, in double precision.
+def flow(network: Network, data: object, *, seed: int = 0, loss: str | Loss | None = None) -> GradientFlow:
+    """The gradient flow at initialization, without training, in double precision.
 
     Parameters
     ----------
+    data : a Dataset, or anything `load` takes.
     seed : of the initial weights.
     loss : by default the one that training would use.
     """
-    chosen = default_loss(data) if loss is None else find_loss(loss)
-    layers = network.layers(data.n_inputs, n_outputs(data, chosen))
+    dataset = load(data)
+    chosen = default_loss(dataset) if loss is None else find_loss(loss)
+    layers = network.layers(dataset.n_inputs, n_outputs(dataset, chosen))
     parameters = network.initial(layers[0].n_in, layers[-1].n_out, seed)
-    return hidden_flow(layers, measure(layers, chosen, parameters, engine_data(data, chosen).train))
+    return hidden_flow(layers, measure(layers, chosen, parameters, engine_data(dataset, chosen).train))
 
 
 def hidden_flow(layers: tuple[Layer, ...], values: NDArray[np.float64], epoch: int = 0) -> GradientFlow:
     """The measurement of the hidden layers out of that of all layers; without hidden layers, of the output layer."""
     hidden = max(len(layers) - 1, 1)
     return GradientFlow(layers[:hidden], values[:hidden], epoch)
-
-
-def _finite(x: float) -> float | None:
-    return float(x) if math.isfinite(x) else None

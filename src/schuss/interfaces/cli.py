@@ -63,7 +63,7 @@ from schuss.interfaces.options import (
 )
 from schuss.interfaces.output import STDOUT, Output, csv_text
 from schuss.interfaces.progress import shown_progress
-from schuss.runfile import write_atomically
+from schuss.writing import write_atomically
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -85,8 +85,10 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; what is wrong with an input is said in a sentence, not in a traceback."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr] # a terminal without δ shows a ?
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started this, as with >&-
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        getattr(sys, name).reconfigure(errors="replace")  # a terminal without δ shows a ?
     try:
         app()
     except sc.SchussError as error:
@@ -317,7 +319,7 @@ def _predictions(run: sc.Run, table: str) -> tuple[list[str], list[list[Any]]]:
     if not target.classes:
         return list(target.names), predicted.reshape(len(predicted), -1).T.tolist()
     header, columns = ["prediction"], [predicted.tolist()]
-    if run.loss.name.endswith("cross_entropy"):
+    if run.gives_probabilities:
         header += [f"p({label})" for label in target.classes]
         columns += run.predict_proba(table).round(6).T.tolist()
     return header, columns

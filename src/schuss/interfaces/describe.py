@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import schuss as sc
-from schuss import formulas, tables
+from schuss import formulas, tables, wording
 from schuss.interfaces.output import Output
 
 if TYPE_CHECKING:
@@ -50,12 +49,12 @@ def run_json(run: sc.Run) -> dict[str, Any]:
         "status": run.status,
         "epochs": outcome.state.epoch,
         "seconds": outcome.seconds,
-        "train_loss": _plain(outcome.losses[0]),
-        "valid_loss": _plain(outcome.losses[1]),
-        "test_score": None if run.status == "diverged" else _plain(outcome.scores[2]),
+        "train_loss": wording.for_json(outcome.losses[0]),
+        "valid_loss": wording.for_json(outcome.losses[1]),
+        "test_score": None if run.status == "diverged" else wording.for_json(outcome.scores[2]),
         "diverged_step": outcome.diverged_step,
         "diverged_layer": outcome.diverged_layer,
-        "history": {name: [_plain(x) for x in values.tolist()] for name, values in run.history.items()},
+        "history": {name: [wording.for_json(x) for x in values.tolist()] for name, values in run.history.items()},
     }
 
 
@@ -65,8 +64,8 @@ def activation_json(each: sc.Activation) -> dict[str, Any]:
         "name": str(each),
         "formula": each.text,
         "latex": each.latex,
-        "range": [_plain(x) for x in each.range],
-        "largest_slope": _plain(each.largest_slope),
+        "range": [wording.for_json(x) for x in each.range],
+        "largest_slope": wording.for_json(each.largest_slope),
         "settings": dict(each.settings),
         "description": each.description,
     }
@@ -86,18 +85,14 @@ def optimizer_json(each: sc.Optimizer) -> dict[str, Any]:
     }
 
 
-def _plain(x: float) -> float | None:
-    return x if math.isfinite(x) else None
-
-
 def activation_facts(each: sc.Activation) -> list[tuple[str, str]]:
     """Everything about an activation, line by line."""
     return [
         ("what", each.description),
-        ("φ(z)", tables.short_formula(each.text)),
-        ("φ′(z)", tables.short_formula(formulas.text(each.derivative))),
-        ("range", tables.interval(each.range)),
-        ("largest slope", f"{each.largest_slope:.4g}"),
+        ("φ(z)", wording.short_formula(each.text)),
+        ("φ′(z)", wording.short_formula(formulas.text(each.derivative))),
+        ("range", wording.interval(each.range)),
+        ("largest slope", wording.slope(each.largest_slope)),
         ("settings", _settings(each)),
     ]
 
@@ -108,7 +103,7 @@ def _settings(each: sc.Activation | sc.Optimizer) -> str:
 
 def optimizer_facts(each: sc.Optimizer) -> list[tuple[str, str]]:
     """Everything about an optimizer, line by line."""
-    low, high = map(tables.rate, each.search)
+    low, high = map(wording.rate, each.search)
     return [
         ("what", each.description),
         ("rule", each.text.replace("; ", "\n")),

@@ -11,9 +11,7 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from schuss.errors import InvalidInput
-
-LARGEST_SEED = 2**63 - 1  # of the engine's counter
+from schuss.errors import seed_number
 
 
 def _option(metavar: str, text: str, *, unset: str = "", **more: Any) -> Any:
@@ -23,9 +21,7 @@ def _option(metavar: str, text: str, *, unset: str = "", **more: Any) -> Any:
 
 
 def _seed(seed: int | None) -> int | None:
-    if seed is not None and not 0 <= seed <= LARGEST_SEED:
-        raise InvalidInput(f"seed must be a whole number from 0 to {LARGEST_SEED}, but is {seed}.")
-    return seed
+    return None if seed is None else seed_number(seed)
 
 
 # ---------------------------------------------------------------------------------------------- data and results

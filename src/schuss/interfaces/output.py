@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from schuss.errors import InvalidInput
-from schuss.runfile import write_atomically
+from schuss.writing import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from schuss.data import Dataset
 
 STDOUT = Path("-")
+NARROWEST = 80  # columns of a table: in a narrower terminal its lines fold, where a squeezed table would lose its names
 
 
 class Output:
@@ -37,6 +38,7 @@ class Output:
 
         self.json_file, self.pictures = json_file, pictures
         self.console: Console = Console(stderr=json_file == STDOUT, highlight=False)
+        self.console.width = max(self.console.width, NARROWEST)
         for file in (json_file, *files):
             if file is not None and file != STDOUT:
                 check_file_place(file)

@@ -1,0 +1,126 @@
+"""What tables and charts show: objects with a few properties.
+
+Being protocols, they let tables and charts stand beneath all that produces results.
+"""
+
+# ruff: noqa: D102 (the members of a protocol are the facts that its own docstring speaks of)
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class LayerShown(Protocol):
+    """A layer: its units and the name of its activation."""
+
+    @property
+    def n_out(self) -> int: ...
+    @property
+    def activation(self) -> object: ...
+
+
+class FlowShown(Protocol):
+    """A measurement of the gradient flow: `flow["delta"]` and its like are arrays with a number a layer."""
+
+    @property
+    def layers(self) -> Sequence[LayerShown]: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def relative(self) -> NDArray[np.float64]: ...
+    @property
+    def decades_per_layer(self) -> float: ...
+    def __getitem__(self, quantity: str) -> NDArray[np.float64]: ...
+
+
+class HistoryShown(Protocol):
+    """Measurements of the gradient flow through one training: `history["delta"]` is an array [measurement, layer]."""
+
+    @property
+    def measurements(self) -> Sequence[FlowShown]: ...
+    @property
+    def epochs(self) -> NDArray[np.int64]: ...
+    def __getitem__(self, quantity: str) -> NDArray[np.float64]: ...
+
+
+class CompetitorShown(Protocol):
+    """An activation with an optimizer at a learning rate."""
+
+    @property
+    def activation(self) -> str: ...
+    @property
+    def optimizer(self) -> str: ...
+    @property
+    def learning_rate(self) -> float: ...
+
+
+class RowShown(CompetitorShown, Protocol):
+    """One network of a comparison."""
+
+    @property
+    def status(self) -> str: ...
+    @property
+    def valid_score(self) -> float: ...
+
+
+class RankedShown(CompetitorShown, Protocol):
+    """A competitor of a comparison at its chosen learning rate."""
+
+    @property
+    def test_score(self) -> float: ...
+    @property
+    def test_score_std(self) -> float: ...
+    @property
+    def valid_score(self) -> float: ...
+    @property
+    def diverged(self) -> int: ...
+
+
+class StudyShown(Protocol):
+    """A comparison: a row for each network, and the ranking."""
+
+    @property
+    def rows(self) -> Sequence[RowShown]: ...
+    @property
+    def ranking(self) -> Sequence[RankedShown]: ...
+    @property
+    def score_name(self) -> str: ...
+    @property
+    def data(self) -> str: ...
+    # Any: a study takes its own kind of competitor only, not everything that can be shown as one.
+    def curves_of(self, ranked: Any, quantity: str = ...) -> NDArray[np.float64]: ...
+
+
+class DefinitionShown(Protocol):
+    """A definition by its name and its docstring."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+
+
+class ActivationShown(DefinitionShown, Protocol):
+    """An activation with its facts."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def range(self) -> tuple[float, float]: ...
+    @property
+    def largest_slope(self) -> float: ...
+
+
+class OptimizerShown(DefinitionShown, Protocol):
+    """An optimizer with its facts."""
+
+    @property
+    def lr(self) -> float: ...
+    @property
+    def search(self) -> tuple[float, float]: ...
+    @property
+    def state(self) -> Sequence[str]: ...

@@ -1,0 +1,38 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from schuss.errors import InvalidInput
+
+
+def write_atomically(path: Path, raw: bytes) -> None:
+    """Replace a file by new content, or leave it untouched: written beside it first, then renamed.
+
+    A full disk or a kill leaves the old file as it was. InvalidInput if the folder cannot be written to.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as temporary:
+            try:
+                temporary.write(raw)
+                temporary.flush()
+                os.fsync(temporary.fileno())
+                # A temporary file is private; the finished one gets the usual permissions.
+                Path(temporary.name).chmod(0o666 & ~_umask())
+                Path(temporary.name).replace(path)
+            except BaseException:
+                Path(temporary.name).unlink()
+                raise
+    except OSError as error:
+        raise InvalidInput(
+            f"cannot write {path}: {error.strerror}. Choose a folder that exists and can be written to."
+        ) from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
