@@ -70,7 +70,7 @@ def start(shape: Shape, networks: int) -> list[float]:
 
 
 def interrupt(shape: Shape, networks: int) -> list[float]:
-    """The longest time from Ctrl-C, pressed after 0.5, 0.6, … 0.9 seconds, until it is raised to the caller."""
+    """The longest time from Ctrl-C, pressed after 1 to 1.5 seconds, until it is raised to the caller."""
     data = dataset(shape)
     jobs = _jobs(shape, networks, epochs=1000)
 
@@ -88,7 +88,7 @@ def interrupt(shape: Shape, networks: int) -> list[float]:
             return time.perf_counter() - pressed[0]
         raise RuntimeError("the training was over before it could be interrupted")
 
-    return [max(waited(0.5 + k / 10) for k in range(5))]
+    return [max(waited(1 + k / 8) for k in range(5))]
 
 
 def peak_memory() -> int:

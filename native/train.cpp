@@ -217,7 +217,7 @@ class Training {
           if (!together) stack_.add_gradient(i, done > 0);
         }
       });
-      if (together) add_gradients(done > 0);  // once all slices are back, each thread some rows of it
+      if (together) add_gradients(done > 0);
       if (cancelled()) return Step::cancelled;
       for (int slice = 0; slice < stack_.batch().slices(); slice++) batch_sum += slice_sums_[slice].loss;
       if (!std::isfinite(batch_sum)) return Step::diverged;

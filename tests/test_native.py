@@ -84,10 +84,14 @@ PAIRS = [(phi, rule) for phi in ACTIVATIONS for rule in OPTIMIZERS]
 COMBINATIONS = [(phi, rule, list(LOSSES)[k % len(LOSSES)]) for k, (phi, rule) in enumerate(PAIRS)]
 
 
-def hundred_steps(phi: str, rule: str, loss_name: str) -> tuple[Plan, EngineData]:
+# Up to a width of 16 a network is trained in a lane of the vectors, beside others or alone; beyond in the other layout.
+WIDTHS = (11, 19)
+
+
+def hundred_steps(phi: str, rule: str, loss_name: str, width: int) -> tuple[Plan, EngineData]:
     """20 epochs of 5 odd batches."""
     data = data_for(loss_name, 6, outputs_of(loss_name), (155, 60, 60))
-    layers = stack([6, 11, 9, outputs_of(loss_name)], phi)
+    layers = stack([6, width, 9, outputs_of(loss_name)], phi)
     return plan_for(layers, loss_name, f"{rule}(lr={RATES[rule]})", data=data, epochs=20, batch_size=31), data
 
 
@@ -100,9 +104,10 @@ def test_the_combinations_meet_all() -> None:
     }
 
 
+@pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize(("phi", "rule", "loss_name"), COMBINATIONS)
-def test_100_steps_are_the_references(phi: str, rule: str, loss_name: str) -> None:
-    plan, data = hundred_steps(phi, rule, loss_name)
+def test_100_steps_are_the_references(phi: str, rule: str, loss_name: str, width: int) -> None:
+    plan, data = hundred_steps(phi, rule, loss_name, width)
     reference = ReferenceEngine()
     early = replace(plan, epochs=1)
     expected = train(reference, early, data)
@@ -132,6 +137,19 @@ SHAPES: dict[str, tuple[Sequence[int], str, str, Sequence[int], int]] = {  # siz
     "a full batch over many chunks": ([6, 20, 11, 3], "sigmoid", "softmax_cross_entropy", (2101, 700, 300), 2101),
     "large batches and a small last one": ([6, 20, 11, 1], "tanh", "binary_cross_entropy", (1301, 130, 129), 700),
     "a last batch of one row": ([6, 12, 1], "relu", "huber", (65, 17, 16), 16),
+    "a full batch over many chunks of lanes": (
+        [6, 10, 11, 3],
+        "sigmoid",
+        "softmax_cross_entropy",
+        (2101, 70, 30),
+        2101,
+    ),
+    "no hidden layer, beyond lanes": ([27, 4], "identity", "softmax_cross_entropy", (90, 30, 30), 17),
+    "one unit, beyond lanes": ([5, 1, 17, 1], "softplus", "squared_error", (90, 30, 30), 16),
+    "batches of one row, beyond lanes": ([5, 29, 7, 2], "elu", "squared_error", (23, 8, 8), 1),
+    "a batch larger than the data, beyond lanes": ([5, 19, 7, 2], "mish", "squared_error", (45, 8, 8), 1000),
+    "one row in all, beyond lanes": ([3, 40, 2], "tanh", "squared_error", (1, 1, 1), 4),
+    "a last batch of one row, beyond lanes": ([6, 22, 1], "relu", "huber", (65, 17, 16), 16),
     "17 outputs": ([5, 21, 17], "squareplus", "squared_error", (90, 30, 30), 16),
     "wide": ([70, 301, 257, 10], "gelu", "softmax_cross_entropy", (100, 33, 31), 64),
 }
@@ -327,13 +345,14 @@ def test_what_was_not_measured_has_a_shape() -> None:
 # ---------------------------------------------------------------------------------------------- instruction sets
 
 
+@pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("other", SETS[1:])
-def test_the_instruction_sets_agree(other: str) -> None:
+def test_the_instruction_sets_agree(other: str, width: int) -> None:
     """Over all the combinations above, 100 steps each."""
     assert instruction_set() == SETS[0]
     assert SETS[-1] == "baseline"
     for combination in COMBINATIONS:
-        plan, data = hundred_steps(*combination)
+        plan, data = hundred_steps(*combination, width)
         got, expected = (train(NativeEngine(1, name), plan, data) for name in (other, SETS[0]))
         assert error(got, expected, plan) < AFTER_100_STEPS, combination
 
