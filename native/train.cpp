@@ -239,6 +239,7 @@ class Training {
     for (int s = slices.first; s < slices.last; s++) slice_sums_[s].loss = hands_[share.part].loss(s, count);
   }
 
+  // Of all layers, once all slices are back; each thread takes some rows.
   void add_gradients(bool accumulate) {
     share([&](Share share) {
       for (int i = stack_.depth() - 1; i >= 0 && !control_.cancelled(); i--) stack_.add_gradient(i, accumulate, share);
