@@ -239,6 +239,7 @@ class Training {
     for (int s = slices.first; s < slices.last; s++) slice_sums_[s].loss = hands_[share.part].loss(s, count);
   }
 
+  // Of all layers, once all slices are back; each thread takes some rows.
   void add_gradients(bool accumulate) {
     share([&](Share share) {
       for (int i = stack_.depth() - 1; i >= 0 && !control_.cancelled(); i--) stack_.add_gradient(i, accumulate, share);
@@ -324,7 +325,7 @@ class Training {
     });
     if (together) add_gradients(false);
     share([&](Share share) { flow.look_at_panels(share, previous); });
-    if (control_.cancelled()) return;  // perhaps in the middle of the gradient
+    if (cancelled()) return;  // perhaps in the middle of the gradient
     flow.append_to(outcome_.flow);
     outcome_.watched.push_back(state_.epoch);
   }
