@@ -374,7 +374,7 @@ def cancelled(entries: dict[str, object]) -> dict[int, dict[str, object]]:
     trainer = _native.Trainer(parts(), 2, INSTRUCTION_SETS[0])
     for key in range(4):
         submit(trainer, key, entries)
-    while trainer.steps() < 1_000:
+    while trainer.steps() < 100_000:  # long enough for all to have joined
         time.sleep(0.001)
     began = time.monotonic()
     trainer.cancel()
