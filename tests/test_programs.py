@@ -49,8 +49,9 @@ def test_a_program_computes_what_evaluate_computes(expression: Expression, seed:
 def test_value_and_derivative_in_place_of_the_argument(expression: Expression, seed: int) -> None:
     """As the engine runs activations: the derivative overwrites z."""
     z = np.random.default_rng(seed).uniform(-3, 3, 8)
+    assume(is_tame(expression, {"z": z}))  # first: a division by the constant 0 has no slope that could be written down
     slope = derivative(expression, "z")
-    assume(is_tame(expression, {"z": z}) and is_tame(slope, {"z": z}))
+    assume(is_tame(slope, {"z": z}))
     program = compile_program([expression, slope], ["z"], aliases={1: 0})
     check_form(program, {1: 0})
     got = run(program, [z], aliases={1: 0})
