@@ -49,7 +49,7 @@ def stack(
 ) -> tuple[Layer, ...]:
     """Layers of the given sizes, all hidden ones with one activation."""
     phis = [find_activation(activation)] * (len(sizes) - 2) + [find_activation(output)]
-    return tuple(Layer(*each) for each in zip(sizes[:-1], sizes[1:], phis, strict=True))
+    return tuple(Layer("dense", *each) for each in zip(sizes[:-1], sizes[1:], phis, strict=True))
 
 
 def initial(layers: Sequence[Layer], seed: int = 0) -> NDArray[np.float32]:
