@@ -408,7 +408,7 @@ def cancelled(entries: dict[str, object]) -> dict[int, dict[str, object]]:
 
 
 def test_cancelling_returns_running_networks_and_drops_waiting_ones() -> None:
-    wide = {"sizes": [3, 17, 2], "activations": [IDENTITY, IDENTITY], "slopes": [1.0, 1.0]}
+    wide = layers((3, 17, 2))
     n = 4 * 17 + 18 * 2
     start = {"parameters": np.zeros(n, np.float32), "moments": np.zeros((0, n), np.float32)}
     results = cancelled(long_plan() | wide | start)
