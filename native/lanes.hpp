@@ -197,7 +197,7 @@ class Lanes {
       for (int i = 0; i < rows_ * n; i++) add(load(losses_.data() + i * V));
     }
     const double outputs = softmax_ ? 1 : n, terms = softmax_ ? 1 : static_cast<double>(rows) * n;
-    scale_delta(delta, slope(last), static_cast<float>(1 / terms), rows_ * n * V);
+    through_slope(delta, slope(last), static_cast<float>(1 / terms), rows_ * n * V);
     for (int lane = 0; lane < V; lane++) sums[lane] += sum[lane] / outputs;
   }
 

@@ -38,11 +38,12 @@ void gather_rows(const float *rows, long stride, int width, Row row, float *out,
   }
 }
 
-// delta *= scale * slope, where slope may be null (all ones).
-inline void scale_delta(float *delta, const float *slope, float scale, long count) {
-  if (!slope && scale == 1) return;
+// delta *= scale, which is noted in `returned`; then delta *= slope. Both may be null: it is not noted, the slope is 1.
+inline void through_slope(float *delta, const float *slope, float scale, long count, float *returned = nullptr) {
+  if (!slope && scale == 1 && !returned) return;
   for (long i = 0; i < count; i += V) {
     const Vec scaled = load(delta + i) * scale;
+    if (returned) store(returned + i, scaled);
     store(delta + i, slope ? scaled * load(slope + i) : scaled);
   }
 }
@@ -186,22 +187,16 @@ class Stack {
     return sum_over(values + static_cast<long>(slice) * outputs * P, outputs, batch_.lanes(slice), value_of);
   }
 
-  // What is in the delta of layer i for a slice, times `scale`, is d loss/d out: makes it the delta, d loss/dz.
+  // What is in the delta of layer i for a slice, times `scale`, is d loss/d out as far as the next layer knows it: makes it
+  // the delta, d loss/dz.
   void through_slope(int i, int slice, float scale = 1) {
     const Layer &l = layers_[i];
     const long count = static_cast<long>(l.shape.outputs) * P, at = slice * count;
-    float *d = delta(i, slice);
-    if (l.joins()) {
-      for (long k = 0; k < count; k += V) {
-        Vec sum = load(d + k) * scale;
-        for (const float *other : l.returns) sum += load(other + at + k);
-        if (l.returned) store(l.returned + at + k, sum);
-        store(d + k, sum);
-      }
-      scale = 1;
-    }
     const float *slope = this->slope(i);
-    scale_delta(d, slope ? slope + at : nullptr, scale, count);
+    float *d = delta(i, slice);
+    for (const float *other : l.returns) add(other + at, d, count);
+    schuss::SCHUSS_BUILD::through_slope(d, slope ? slope + at : nullptr, scale, count,
+                                        l.returned ? l.returned + at : nullptr);
   }
   // From the delta of a layer to that of the layer before; the delta is also turned for the gradient.
   void backward(int i, Share share = {}) {
@@ -362,9 +357,10 @@ class Stack {
   void add(int i, long at, long count) {
     const Layer &l = layers_[i];
     if (l.plan.adds < 0) return;
-    const float *other = values_[l.plan.adds] + at;
-    float *out = values_[i + 1] + at;
-    for (long k = 0; k < count; k += V) store(out + k, load(out + k) + load(other + k));
+    add(values_[l.plan.adds] + at, values_[i + 1] + at, count);
+  }
+  static void add(const float *other, float *sum, long count) {
+    for (long k = 0; k < count; k += V) store(sum + k, load(sum + k) + load(other + k));
   }
 
   void backward_norm(int i, Range slices, const float *factor) {
@@ -374,17 +370,15 @@ class Stack {
     // The products stand where the delta of the layer before will.
     const auto product = [&](int s) { return delta(i + 1, s); };
     for (int s = slices.first; s < slices.last; s++)
-      l.norm->multiply(batch_, s, values_[i] + s * slice, delta(i, s), product(s));
+      l.norm->multiply(batch_, s, values_[i] + s * slice, delta(i, s), gain, product(s));
     turn_deltas(i, slices, product(0), l.turned);
     if (l.norm->has_shift()) turn_deltas(i, slices, delta(i, 0), turned_deltas(l));
     if (l.plan.kind == Kind::batch_norm)
       l.norm->average_batch(batch_, turned_deltas(l), l.turned, gain, gradient() + l.weights, gradient() + l.others);
     if (i == 0) return;
-    for (int s = slices.first; s < slices.last; s++) {
-      if (l.plan.kind != Kind::batch_norm) l.norm->average_slice(batch_, s, delta(i, s), product(s), gain);
+    for (int s = slices.first; s < slices.last; s++)
       l.norm->backward(batch_, s, values_[i] + s * slice, delta(i, s), gain, factor ? factor + s * slice : nullptr,
                        delta(i - 1, s));
-    }
   }
 
   template <class Row>

@@ -12,14 +12,15 @@ namespace schuss::SCHUSS_BUILD {
 
 constexpr float kNormEpsilon = 1e-5f, kBatchMomentum = 0.1f;
 
-// The mean of f(0), ..., f(count - 1). Four partial sums hide the latency of addition.
-template <class F> SCHUSS_INLINE inline Vec mean_of(int count, F f) {
+// f(0) + ... + f(count - 1). Four partial sums hide the latency of addition.
+template <class F> SCHUSS_INLINE inline Vec sum_of(int count, F f) {
   Vec sum[4] = {};
   int j = 0;
   for (; j + 4 <= count; j += 4) unroll<4>([&](auto k) SCHUSS_INLINE { sum[k] += f(j + k); });
   for (; j < count; j++) sum[0] += f(j);
-  return ((sum[0] + sum[1]) + (sum[2] + sum[3])) / static_cast<float>(count);
+  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
+template <class F> SCHUSS_INLINE inline Vec mean_of(int count, F f) { return sum_of(count, f) / static_cast<float>(count); }
 
 // means[feature] = the mean of f(x, feature) over the rows of a batch. `turned` is [panel][row][P features]. The sums of
 // P rows are added in double: a full batch may have a million rows.
@@ -29,8 +30,9 @@ template <class F> void means_over_rows(Shape s, Batch batch, const float *turne
     const float *t = turned + lane / P * samples * P + lane % P;
     double total[V] = {};
     for (int row = 0; row < batch.rows; row += P) {
-      Vec sum{};
-      for (int k = row; k < std::min(row + P, batch.rows); k++) sum += f(load(t + static_cast<long>(k) * P), lane);
+      const Vec sum = sum_of(std::min(P, batch.rows - row), [&](int k) SCHUSS_INLINE {
+        return f(load(t + static_cast<long>(row + k) * P), lane);
+      });
       for (int i = 0; i < V; i++) total[i] += static_cast<double>(sum[i]);
     }
     for (int i = 0; i < V; i++) means[lane + i] = static_cast<float>(total[i] / batch.rows);
@@ -53,7 +55,7 @@ class Norm {
   // Of the rows of a slice, each over its features.
   void measure_slice(Batch batch, int slice, const float *x) {
     for (int lane = 0; lane < batch.vectors(slice) * V; lane += V) {
-      const auto entry = [&](int j) SCHUSS_INLINE { return load(x + j * P + lane); };
+      const auto entry = [&](int j) SCHUSS_INLINE { return load(x + static_cast<long>(j) * P + lane); };
       const Vec mean = kind_ == Kind::layer_norm ? mean_of(shape_.outputs, entry) : Vec{};
       const Vec variance = mean_of(shape_.outputs, [&](int j) SCHUSS_INLINE {
         const Vec distance = entry(j) - mean;
@@ -96,11 +98,26 @@ class Norm {
       store(z + at, s.normal(load(x + at)) * gain[j] + (shift ? shift[j] : 0.f));
     });
   }
-  // δ·x̂, of which the gradient of the gain is the sum over the rows.
-  void multiply(Batch batch, int slice, const float *x, const float *delta, float *product) const {
-    each(batch, slice, [&](int, long at, const Statistics &s) SCHUSS_INLINE {
-      store(product + at, load(delta + at) * s.normal(load(x + at)));
-    });
+  // δ·x̂, of which the gradient of the gain is the sum over the rows. Of rows also takes the means of g and g·x̂.
+  void multiply(Batch batch, int slice, const float *x, const float *delta, const float *gain, float *product) {
+    if (over_rows())
+      return each(batch, slice, [&](int, long at, const Statistics &s) SCHUSS_INLINE {
+        store(product + at, load(delta + at) * s.normal(load(x + at)));
+      });
+    for (int lane = 0; lane < batch.vectors(slice) * V; lane += V) {
+      const int row = slice * P + lane;
+      const Vec mean = load(mean_.data() + row), rate = load(rate_.data() + row);
+      store(mean_gx_.data() + row, mean_of(shape_.outputs, [&](int j) SCHUSS_INLINE {
+        const long at = static_cast<long>(j) * P + lane;
+        const Vec result = load(delta + at) * ((load(x + at) - mean) * rate);
+        store(product + at, result);
+        return result * gain[j];
+      }));
+      if (kind_ == Kind::layer_norm)
+        store(mean_g_.data() + row, mean_of(shape_.outputs, [&](int j) SCHUSS_INLINE {
+          return load(delta + static_cast<long>(j) * P + lane) * gain[j];
+        }));
+    }
   }
   // ∂loss/∂x, times the slope of the layer before unless it is null. The means of g and g·x̂ must be there.
   void backward(Batch batch, int slice, const float *x, const float *delta, const float *gain, const float *slope,
@@ -111,18 +128,8 @@ class Norm {
     });
   }
 
-  // ---- the means of g and g·x̂
-  // Over the features of the rows of a slice; `product` is δ·x̂.
-  void average_slice(Batch batch, int slice, const float *delta, const float *product, const float *gain) {
-    const auto mean = [&](const float *values, int lane) SCHUSS_INLINE {
-      return mean_of(shape_.outputs, [&](int j) SCHUSS_INLINE { return load(values + j * P + lane) * gain[j]; });
-    };
-    for (int lane = 0; lane < batch.vectors(slice) * V; lane += V) {
-      store(mean_g_.data() + slice * P + lane, kind_ == Kind::layer_norm ? mean(delta, lane) : Vec{});
-      store(mean_gx_.data() + slice * P + lane, mean(product, lane));
-    }
-  }
-  // Over the rows of the batch; also leaves the gradients of gain and shift. Both are turned.
+  // ---- over the batch
+  // The means of g and g·x̂ for every feature, and the gradients of gain and shift, from δ and δ·x̂, turned.
   void average_batch(Batch batch, const float *delta, const float *product, const float *gain, float *gain_gradient,
                      float *shift_gradient) {
     const auto average = [&](const float *turned, float *means, float *gradient) {
