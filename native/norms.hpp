@@ -123,7 +123,9 @@ class Norm {
   void backward(Batch batch, int slice, const float *x, const float *delta, const float *gain, const float *slope,
                 float *out) const {
     each(batch, slice, [&](int j, long at, const Statistics &s) SCHUSS_INLINE {
-      const Vec g = load(delta + at) * gain[j], result = (g - s.mean_g - s.normal(load(x + at)) * s.mean_gx) * s.rate;
+      // Rounded like the mean: of a single row, whose rate is 316, nothing must be left.
+      const Vec g = opaque(load(delta + at) * gain[j]);
+      const Vec result = (g - s.mean_g - s.normal(load(x + at)) * s.mean_gx) * s.rate;
       store(out + at, slope ? result * load(slope + at) : result);
     });
   }
