@@ -47,7 +47,9 @@ class Moments(NamedTuple):
     slope_power: Array
 
 
-def moments(phi: Expression, slope: Expression, scales: ArrayLike, *, mean: float = 0.0, offset: float = 0.0) -> Moments:
+def moments(
+    phi: Expression, slope: Expression, scales: ArrayLike, *, mean: float = 0.0, offset: float = 0.0
+) -> Moments:
     """The moments of φ − offset, for the expressions φ and φ′ of z and each of several scales."""
 
     def functions(z: Array) -> Array:
