@@ -67,7 +67,7 @@ def compared(activation: str, init: str, width: int = WIDTH, depth: int = DEPTH,
         str(network.hidden[0].activation),
         np.log10([flow.relative for flow in flows]),
         np.log10([theory.relative for theory in theories]).mean(axis=0),
-        theories[0].chi_star or math.nan,
+        float(np.mean([theory.chi_star or math.nan for theory in theories])),
         signal,
     )
 
