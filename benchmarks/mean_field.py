@@ -75,14 +75,14 @@ def compared(activation: str, init: str, width: int = WIDTH, depth: int = DEPTH,
 def draw(found: list[Agreement], path: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 4.6), layout="constrained", dpi=150)
+    figure = Figure(figsize=(9.6, 4.6), layout="constrained", dpi=150)
     panels = figure.subplots(2, 4, sharex=True)
     for panel, each in zip(panels.ravel(), found, strict=True):
         _panel(panel, each)
     for panel in panels[:, 0]:
         panel.set_ylabel("δ, powers of ten")
     for panel in panels[-1]:
-        panel.set_xlabel("layer (1 is next to the input)")
+        panel.set_xlabel("layer, from the input on")
     figure.suptitle(
         f"Theory (line) and measurement (dots, {SEEDS} seeds): {DEPTH} layers of {WIDTH} units on digits",
         fontsize=11, x=0.01, ha="left",
@@ -96,10 +96,10 @@ def _panel(panel: Any, each: Agreement) -> None:
         panel.plot(layers, row, ".", color="#0072B2", markersize=2, alpha=0.35)
     panel.plot(layers, each.measured.mean(axis=0), "o", color="#0072B2", markersize=2.6, label="measured")
     panel.plot(layers, each.predicted, color="#D55E00", linewidth=1.3, label="theory")
-    panel.set_title(each.name, fontsize=9, fontweight="bold", loc="left")
+    panel.set_title(each.name, fontsize=9, loc="left")
     middle, reach = 0.5 * (each.predicted.min() + each.predicted.max()), max(0.6 * np.ptp(each.predicted), 1)
     panel.set_ylim(middle - reach, middle + reach)  # at least two powers of ten, so that a steady line looks steady
-    panel.text(0.97, 0.06, f"χ* = {each.chi:.3g}", transform=panel.transAxes, ha="right", fontsize=8, color="#666666")
+    panel.text(0.5, 0.04, f"χ* = {each.chi:.3g}", transform=panel.transAxes, ha="center", fontsize=8, color="#666666")
     panel.grid(visible=True, color="#e6e6e6", linewidth=0.6)
     panel.tick_params(labelsize=8)
     panel.spines[["top", "right"]].set_visible(False)

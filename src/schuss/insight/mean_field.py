@@ -45,7 +45,9 @@ from schuss.wording import for_json
 Array = NDArray[np.float64]
 
 _MOST_UNLIKE = 0.5  # the share of the mean in W's mean square above which W is no random matrix around 0
-_SEARCHED = np.logspace(-12, 8, 201)  # q, where a fixed point is looked for
+_DECADE = 6
+_SEARCHED = np.logspace(-8, 5, 13 * _DECADE + 1)  # q, where a fixed point is looked for
+_STILL = 0.02  # χ that changes by less over the last decade of them has found its limit
 _HALVINGS = 40
 _DRAWS = 64  # of the outputs of a row, for the mean square of the loss's slope
 _SIGMAS = 3.0  # a gain nearer to 1 than so many standard errors of Var(W) is 1 as far as one can tell
@@ -222,31 +224,32 @@ def _limit(hidden: Sequence[Layer], drawn: Sequence[_Drawn], q: float) -> tuple[
         grown: Array = weight_variance * _moments(phi, q, bias_mean).power + bias_variance - q
         return grown
 
-    fixed, at = _fixed_point(step, q, error)
-    chi = weight_variance * float(_moments(phi, np.array([at]), bias_mean).slope_power[0])
-    if not math.isfinite(chi):
+    fixed, on_the_way = _fixed_point(step, q, error)
+    before, chi = (weight_variance * _moments(phi, on_the_way, bias_mean).slope_power).tolist()
+    if not abs(chi - before) <= _STILL * chi:  # also where it is not a number
         return fixed, None
     return fixed, 1.0 if abs(chi - 1) < error else chi
 
 
-def _fixed_point(step: Callable[[Array], Array], q: float, error: float) -> tuple[float | None, float]:
-    """The fixed point that q runs into, with steps as given (None if it has none), and where χ is to be looked at.
+def _fixed_point(step: Callable[[Array], Array], q: float, error: float) -> tuple[float | None, Array]:
+    """The fixed point that q runs into, with steps as given (None if it has none), and two q on the way there.
 
     The variance map grows with q for nearly every φ, so that q goes one way until it meets the next fixed point.
     """
     moves = step(_SEARCHED)
     factors = moves / _SEARCHED
     if np.ptp(factors) < 1e-6 and abs(factors[0]) < error:  # a ReLU at its own scale: every q stays where it is
-        return None, q
+        return None, np.array([q, q])
     up = moves > 0
     start = min(int(np.searchsorted(_SEARCHED, q)), len(up) - 1)
     way = 1 if up[start] else -1
     ahead = np.arange(start, len(up) if way > 0 else -1, way)
     turned = ahead[up[ahead] != up[start]]
     if not len(turned):
-        return None if way > 0 else 0.0, float(_SEARCHED[ahead[-1]])
+        return None if way > 0 else 0.0, _SEARCHED[[ahead[-1] - way * _DECADE, ahead[-1]]]
     low, high = sorted(np.log(_SEARCHED[[turned[0], turned[0] - way]]))
     for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)
         low, high = (middle, high) if step(np.exp([middle]))[0] > 0 else (low, middle)
-    return math.exp(low), math.exp(low)
+    fixed = math.exp(low)
+    return fixed, np.array([fixed, fixed])
