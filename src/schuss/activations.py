@@ -218,12 +218,13 @@ def tailor(wanted: str | Activation, depth: int) -> Activation:
         numbers = tailored_numbers(str(phi), phi.expression, phi.derivative, depth)
         inner, first = expressions.substitute(phi.expression, {"z": expressions.symbol("alpha") * z}), "alpha"
     settings = tuple(zip((first, "mu", "gamma"), numbers, strict=True))
+    what = f"γ(φ(αz) − μ) of {phi}, as it" if first == "alpha" else "γ(φ(z) − μ) of the leaky ReLU whose slope α"
     return Activation(
         name=f"tailor({phi}, depth={depth})",
         formula=expressions.symbol("gamma") * (inner - expressions.symbol("mu")),
         settings=settings,
         defaults=settings,
-        description=f"{phi} as γ(φ(αz) − μ), for stacks of {depth} layers (Martens et al., 2021; Zhang et al., 2022).",
+        description=f"{what} suits stacks of {depth} layers (Martens et al., 2021; Zhang et al., 2022).",
     )
 
 

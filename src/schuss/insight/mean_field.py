@@ -8,7 +8,8 @@ al., 2017):
     q_{l+1} = σ_w² E[φ(√q_l x)²] + σ_b²        the variance map, x ~ N(0, 1)
     δ_l² = χ_l δ_{l+1}²                        χ_l = σ_w² E[φ′(√q_l x)²], the gain of the squared gradient
 
-with σ_w² = fan-in · Var(W_{l+1}). A sigmoid's slope is at most 0.25, hence χ ≤ σ_w²/16, whatever the data and the loss.
+with σ_w² = fan-in · Var(W_{l+1}), and fan-out in its place for δ where the widths differ. A sigmoid's slope is at most
+0.25, hence χ ≤ σ_w²/16, whatever the data and the loss.
 
 >>> from schuss.data import load
 >>> from schuss.engines.encoded import engine_data
@@ -18,7 +19,7 @@ with σ_w² = fan-in · Var(W_{l+1}). A sigmoid's slope is at most 0.25, hence �
 >>> network = mlp([256] * 20, "sigmoid", glorot_normal)
 >>> rows = engine_data(load("digits"), softmax_cross_entropy).train
 >>> theory = predict(network.layers(64, 10), softmax_cross_entropy, network.initial(64, 10, seed=0), rows)
->>> theory.chi[[0, -1]].round(2).tolist(), round(theory.depth_scale, 2)  # 0.06 a layer: a factor e in a third of one
+>>> theory.chi[[0, -2]].round(2).tolist(), round(theory.depth_scale, 2)  # a factor e in a third of a layer
 ([0.05, 0.06], 0.35)
 """
 
