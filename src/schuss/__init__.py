@@ -35,6 +35,7 @@ from schuss.activations import (
     softsign,
     squared_relu,
     squareplus,
+    tailor,
     tanh,
     tanh_shrink,
 )
@@ -73,7 +74,7 @@ __all__ = [
     "hard_sigmoid", "hard_silu", "hard_tanh", "identity", "initializer", "initializers", "leaky_relu", "load",
     "load_run", "log_sigmoid", "loss", "losses", "mish", "mlp", "momentum", "nesterov", "optimizer", "optimizers",
     "relu", "relu6", "rmsprop", "schedule", "schedules", "selu", "sgd", "sigmoid", "silu", "softplus", "softsign",
-    "squared_relu", "squareplus", "tanh", "tanh_shrink",
+    "squared_relu", "squareplus", "tailor", "tanh", "tanh_shrink",
 ]  # fmt: skip
 
 
