@@ -1,7 +1,7 @@
 """Results as pictures, drawn with matplotlib, without pyplot and without global state.
 
-A function that draws one panel takes `ax`, the axes to draw into, and returns them; without `ax` it makes a figure of its
-own. A function whose name ends in `_figure` draws a whole page and returns the Figure.
+A function that draws one panel takes `ax`, the axes to draw into, and returns them; without `ax` it makes a figure of
+its own (`ax.figure`). A function whose name ends in `_figure` draws a whole page and returns the Figure.
 """
 
 from schuss.charts.activations import activation_curves, gallery_figure, layers_figure

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+HEIGHT = (-1.6, 3.2)
 REACH = 4.0  # the curves are drawn for |z| up to this: 99.99 % of a standard normal z
 NORMAL = "density of z ~ N(0, 1)"
 
@@ -43,6 +44,7 @@ def activation_curves(phi: ActivationDrawn, ax: Axes | None = None, *, z: NDArra
     grid, density = _normal_density() if z is None else _density(z, _reach([z]))
     ax.fill_between(grid, density, color="#d9d9d9", linewidth=0, label=NORMAL if z is None else "density of z")
     _curves(ax, phi, float(grid[-1]))
+    _own_height(ax, phi, float(grid[-1]))
     legend_inside(ax)
     ax.set_xlabel("z")
     heading(ax, f"{phi}: slope at most {slope_text(phi.largest_slope)}")
@@ -55,7 +57,15 @@ def _curves(ax: Axes, phi: ActivationDrawn, reach: float, linewidth: float = 1.8
     ax.axvline(0, color=GRAY, linewidth=0.6, zorder=1)
     ax.plot(z, phi(z), color=BLUE, linewidth=linewidth, label="φ(z)")
     ax.plot(z, phi.slope(z), color=RED, linestyle=(0, (4, 1.5)), linewidth=0.8 * linewidth, label="φ′(z), its slope")
-    ax.set(xlim=(-reach, reach), ylim=(-1.6, 3.2))
+    ax.set(xlim=(-reach, reach), ylim=HEIGHT)
+
+
+def _own_height(ax: Axes, phi: ActivationDrawn, reach: float) -> None:
+    """Limits that hold φ and φ′ where they are not far off: a sigmoid, between 0 and 1, fills the panel."""
+    z = np.linspace(-reach, reach, 801)
+    seen = np.clip(np.concatenate([phi(z), phi.slope(z), [0.0, 0.42]]), *HEIGHT)
+    margin = 0.06 * float(seen.max() - seen.min())
+    ax.set_ylim(float(seen.min()) - margin, float(seen.max()) + margin)
 
 
 def gallery_figure(activations: Sequence[ActivationDrawn]) -> Figure:
@@ -70,7 +80,8 @@ def gallery_figure(activations: Sequence[ActivationDrawn]) -> Figure:
         heading(panel, str(phi))
         panel.set(xticks=(-4, -2, 0, 2, 4), yticks=(-1, 0, 1, 2, 3))
         panel.tick_params(labelsize=7)
-    label_outside(panels, "z", "")
+    label_outside(panels, "", "")
+    figure.supxlabel("z", fontsize=9)
     return figure
 
 
@@ -85,16 +96,16 @@ def layers_figure(activations: Sequence[ActivationDrawn], z: Sequence[NDArray[An
     """
     distinct = list(dict.fromkeys(activations))
     shown = _chosen(len(z))
-    figure = empty_page(2.4 + 0.28 * len(shown), title)
+    tall = 0.24 * len(shown) + 0.3  # inches
+    figure = empty_page(2.5 + tall, title)
     reach = _reach(z)
-    panels = figure.subplots(
-        2, len(distinct), squeeze=False, sharex=True, height_ratios=[1.6, 0.28 * len(shown) + 0.3]
-    )
+    panels = figure.subplots(2, len(distinct), squeeze=False, sharex=True, height_ratios=[1.5, tall])
     for column, phi in enumerate(distinct):
         curves, ridges = panels[:, column]
         style(curves)
         style(ridges)
         _curves(curves, phi, reach)
+        _own_height(curves, phi, reach)
         heading(curves, str(phi))
         legend_inside(curves)
         own = [number for number in shown if activations[number] == phi]
@@ -103,7 +114,7 @@ def layers_figure(activations: Sequence[ActivationDrawn], z: Sequence[NDArray[An
     return figure
 
 
-MOST = 16  # densities in one picture; of more layers, so many at even distances
+MOST = 24  # densities in one picture; of more layers, so many at even distances
 
 
 def _chosen(n: int) -> list[int]:
@@ -139,9 +150,7 @@ def _density(values: NDArray[Any], reach: float) -> tuple[NDArray[np.float64], N
     return (edges[:-1] + edges[1:]) / 2, smooth / max(len(known) * (edges[1] - edges[0]), 1e-300)
 
 
-def _ridges(
-    ax: Axes, phi: ActivationDrawn, z: Mapping[int, NDArray[Any]], shown: Sequence[int], reach: float
-) -> None:
+def _ridges(ax: Axes, phi: ActivationDrawn, z: Mapping[int, NDArray[Any]], shown: Sequence[int], reach: float) -> None:
     """The densities one above the other, the first layer lowest, each as high as the others."""
     for place, number in enumerate(shown):
         ax.axhline(place, color=LIGHT, linewidth=0.6, zorder=0)
@@ -151,6 +160,7 @@ def _ridges(
     ax.axvline(0, color=GRAY, linewidth=0.6, zorder=1)
     ax.set(xlim=(-reach, reach), ylim=(-0.15, len(shown) - 1 + 1.1), xlabel="z")
     ax.set_yticks(range(len(shown)), [str(number + 1) for number in shown])
+    ax.text(1.01, len(shown), "RMS φ′", transform=ax.get_yaxis_transform(), fontsize=7.5, va="bottom")
     ax.tick_params(axis="y", length=0)
 
 
@@ -160,12 +170,13 @@ def _ridge(ax: Axes, phi: ActivationDrawn, values: NDArray[Any], place: int, rea
 
     known = _known(values)
     grid, density = _density(values, reach)
-    words = {"fontsize": 7.5, "va": "bottom", "color": "black", "zorder": 5}
+    words: dict[str, Any] = {"fontsize": 7.5, "va": "bottom", "color": "black", "zorder": 5}
     if not len(known):
         ax.text(0, place, "not a number", ha="center", **words)
         return
     height = place + 0.9 * density / max(float(density.max()), 1e-300)
-    outline = ax.fill_between(grid, place, height, facecolor="none", edgecolor="#333333", linewidth=0.7, zorder=4)
+    outline = ax.fill_between(grid, place, height, facecolor="none", linewidth=0)
+    ax.plot(grid, height, color="#333333", linewidth=0.7, zorder=4)
     steep = np.abs(phi.slope(grid)) / max(phi.usual_slope, 1e-300)
     image = ax.imshow(
         steep[None, :], extent=(-reach, reach, place, place + 1), origin="lower", aspect="auto", zorder=3,
@@ -177,4 +188,5 @@ def _ridge(ax: Axes, phi: ActivationDrawn, values: NDArray[Any], place: int, rea
     for side, share in ((-1, np.mean(known < -reach)), (1, np.mean(known > reach))):
         if share >= 0.005:
             text = f"◂ {100 * share:.0f} %" if side < 0 else f"{100 * share:.0f} % ▸"
-            ax.text(side * 0.99 * reach, place, text, ha="left" if side < 0 else "right", **words)
+            plate = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5}
+            ax.text(side * 0.99 * reach, place + 0.1, text, ha="left" if side < 0 else "right", bbox=plate, **words)

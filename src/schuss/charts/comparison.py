@@ -47,13 +47,12 @@ def score_table(study: StudyShown, ax: Axes | None = None) -> Axes:
     scores = np.full((len(activations), len(optimizers)), math.nan)
     for ranked in study.ranking:
         scores[activations.index(ranked.activation), optimizers.index(ranked.optimizer)] = ranked.test_score
-    low, high = score_limits(scores)
-    image = ax.imshow(finite(scores), cmap=colormaps["cividis"], vmin=low, vmax=high, aspect="auto")
+    low, high = _shades(scores)
+    ax.imshow(finite(scores), cmap=colormaps["Blues"], vmin=low, vmax=high, aspect="auto")
     for (row, column), score in np.ndenumerate(scores):
-        is_light = image.norm(score) > 0.5
-        text = f"{score:.3f}" if math.isfinite(score) else "diverged"
-        color = "black" if is_light or not math.isfinite(score) else "white"
-        ax.text(column, row, text, ha="center", va="center", fontsize=8, color=color)
+        known = math.isfinite(score)
+        color = "white" if known and score - low > 0.6 * (high - low) else "black"
+        ax.text(column, row, f"{score:.3f}" if known else "diverged", ha="center", va="center", fontsize=8, color=color)
     if np.isfinite(scores).any():
         row, column = np.unravel_index(int(np.nanargmax(finite(scores))), scores.shape)
         ax.add_patch(_frame(int(column), int(row)))
@@ -63,6 +62,16 @@ def score_table(study: StudyShown, ax: Axes | None = None) -> Axes:
     ax.tick_params(length=0)
     heading(ax, f"Test {study.score_name} on {study.data}, each at its best learning rate")
     return ax
+
+
+def _shades(scores: NDArray[np.float64]) -> tuple[float, float]:
+    """Scores of the lightest and the darkest shade: those far below most are all as light, so that others differ."""
+    known = scores[np.isfinite(scores)]
+    if not len(known):
+        return 0.0, 1.0
+    high, middle = float(known.max()), float(np.median(known))
+    low = max(float(known.min()), high - 5 * (high - middle))
+    return low - 0.1 * (high - low) - 1e-3, high + 0.15 * (high - low) + 1e-3
 
 
 def _frame(column: int, row: int) -> Any:

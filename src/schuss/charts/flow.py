@@ -13,7 +13,6 @@ from schuss.charts.style import (
     BLUE,
     COLORS,
     GRAY,
-    LIGHT,
     RED,
     drawable,
     figure_of,
@@ -32,6 +31,8 @@ from schuss.wording import slope_in_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
+    from matplotlib.colorbar import Colorbar
     from matplotlib.colors import Colormap, Normalize
     from matplotlib.figure import Figure
 
@@ -69,7 +70,7 @@ def flow_figure(flow: FlowShown) -> Figure:
     title = f"{_names(flow)}, {count}, {when}: the gradient {slope_in_words(flow)}"
     figure, (delta, weights, signal, units) = page(2, 2, title, row=2.6)
     flow_profile(flow, delta)
-    delta.set_title("")  # the page says it
+    heading(delta, "")  # the page says it
     _profile(weights, number, {"": flow["weight_gradient"]}, "RMS of ∂loss/∂W")
     _profile(signal, number, {"z": flow["z_rms"], "φ(z)": flow["activation_rms"]}, "RMS of the signal")
     units.plot(number, 100 * flow["saturated"], marker="o", markersize=3, color=BLUE, label="saturated")
@@ -123,36 +124,104 @@ def flow_profiles(flows: Mapping[str, FlowShown], ax: Axes | None = None) -> Axe
 def flow_map(history: HistoryShown, ax: Axes | None = None) -> Axes:
     """δ relative to the last hidden layer as a map of layers × measurements.
 
-    Dark is what has vanished, light what explodes; a steady gradient lies in the middle of the scale.
+    White is steady; the darker blue, the more has vanished; orange and hatched is what explodes.
     """
     ax = panel_in(ax)
-    with np.errstate(all="ignore"):
-        decades = np.log10(drawable(history["relative"]))
-    _map(ax, history, decades, *_steady_scale(decades), RELATIVE, power_of_ten)
+    _log_map(ax, history, history["relative"], 1.0, RELATIVE)
     heading(ax, "Gradient flow through training")
     return ax
 
 
 def flow_history_figure(history: HistoryShown) -> Figure:
     """Relative δ, update ratio and share of saturated units as maps of layers × measurements."""
-    from matplotlib import colormaps
-    from matplotlib.colors import Normalize
-
-    tall = min(1.4 + 0.09 * len(history.measurements[0].layers), 3.2) if len(history.measurements) else 1.4
-    figure, (delta, ratio, saturated) = page(3, 1, "Gradient flow through training, layer by layer", row=tall)
-    flow_map(history, delta)
-    with np.errstate(all="ignore"):
-        decades = np.log10(drawable(history["update_ratio"]))
-    known = decades[np.isfinite(decades)]
-    low, high = (math.floor(known.min()), math.ceil(known.max() + 1e-9)) if len(known) else (-4, -2)
-    cividis = colormaps["cividis"]
-    _map(ratio, history, decades, cividis, Normalize(low, max(high, low + 1)), "last update / W (RMS)", power_of_ten)
-    shares = 100 * history["saturated"]
-    _map(saturated, history, shares, cividis.reversed(), Normalize(0, 100), "saturated units (%)", "{:.0f}".format)
+    layers = len(history.measurements[0].layers)
+    figure, (delta, ratio, saturated) = page(
+        3, 1, "Gradient flow through training, layer by layer", row=min(1.3 + 0.05 * layers, 2.6)
+    )
+    _log_map(delta, history, history["relative"], 1.0, "relative δ")
+    heading(delta, "δ relative to the last hidden layer (white: steady)")
+    _log_map(ratio, history, history["update_ratio"], USUAL_UPDATE, "update / W")
+    heading(ratio, "RMS of the last update over RMS of W (white: the usual 1/1000)")
+    _share_map(saturated, history, history["saturated"])
+    heading(saturated, "Saturated units (%)")
     for panel in (delta, ratio):
-        panel.set(title="", xlabel="")
-    delta.set_title("")
+        panel.set_xlabel("")
     return figure
+
+
+USUAL_UPDATE = 1e-3  # a rule of thumb (Karpathy, 2017, CS231n): far less hardly learns, far more forgets
+# Brewer's Blues and Oranges, meeting in white.
+STEADY = ("#08306b", "#2171b5", "#6baed6", "#c6dbef", "#ffffff", "#fdd0a2", "#fd8d3c", "#d94801", "#7f2704")
+
+
+def _log_map(ax: Axes, history: HistoryShown, values: NDArray[np.float64], usual: float, label: str) -> None:
+    """Positive values on a log scale that is white at the usual one, with as many decades above as below."""
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
+
+    with np.errstate(all="ignore"):
+        decades = np.log10(drawable(values) / usual)
+    known = decades[np.isfinite(decades)]
+    reach = max(math.ceil(np.abs(known).max(initial=0.0)), 1)
+    colors = LinearSegmentedColormap.from_list("steady", STEADY)
+    mesh = _map(ax, history, decades, colors, Normalize(-reach, reach))
+    if mesh is None:
+        return
+    edges = np.arange(decades.shape[0] + 1) - 0.5, np.arange(decades.shape[1] + 1) + 0.5
+    # In gray print orange is as dark as blue: hatched is what lies more than a decade above the usual.
+    above = np.ma.masked_where(~(decades.T > 1), decades.T)
+    if above.count():
+        ax.pcolor(*edges, above, facecolor="none", edgecolor="#ffffff", hatch="xxx", linewidth=0, alpha=0)
+    scale = _scale(ax, mesh, label, lambda x: power_of_ten(x + math.log10(usual)))
+    if len(known):  # of the scale only what occurs
+        scale.ax.set_ylim(math.floor(min(known.min(), -1)), math.ceil(max(known.max(), 1)))
+
+
+def _share_map(ax: Axes, history: HistoryShown, values: NDArray[np.float64]) -> None:
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
+
+    mesh = _map(ax, history, 100 * values, LinearSegmentedColormap.from_list("share", STEADY[4::-1]), Normalize(0, 100))
+    if mesh is not None:
+        _scale(ax, mesh, "units (%)", "{:.0f}".format)
+
+
+def _map(
+    ax: Axes, history: HistoryShown, values: NDArray[np.float64], colors: Colormap, norm: Normalize
+) -> QuadMesh | None:
+    """Values [measurement, layer] as a map, dotted where there is none; None where nothing was measured."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.grid(visible=False)
+    ax.patch.set(facecolor="#f2f2f2", hatch="..", edgecolor="#bdbdbd")
+    ax.set(xlabel="epoch", ylabel="layer")
+    if not values.size:
+        say(ax, "nothing measured")
+        return None
+    # Measured after epochs 1, 2, 4, …: columns of one width are a log axis with a 0.
+    count, layers = values.shape
+    edges = np.arange(count + 1) - 0.5, np.arange(layers + 1) + 0.5
+    mesh = ax.pcolormesh(*edges, np.ma.masked_invalid(values.T), cmap=colors, norm=norm)
+    ax.set_xticks(np.arange(count), _sparse([str(epoch) for epoch in history.epochs], at_most=10))
+    ax.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+    return mesh
+
+
+def _scale(ax: Axes, mesh: QuadMesh, label: str, tick: Callable[[float], str]) -> Colorbar:
+    """Which color is which value, beside the map."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    scale = figure_of(ax).colorbar(mesh, ax=ax, pad=0.02, aspect=15)
+    scale.set_label(label, fontsize=9)
+    scale.ax.tick_params(labelsize=8)
+    scale.locator = MaxNLocator(nbins=5, integer=True)
+    scale.formatter = FuncFormatter(lambda x, _: tick(x))
+    scale.update_ticks()
+    return scale
+
+
+def _sparse(labels: list[str], at_most: int) -> list[str]:
+    """Every label, or every second or third counted from the last, so that none overlap; the others are empty."""
+    step = math.ceil(len(labels) / at_most)
+    return [label if (len(labels) - 1 - i) % step == 0 else "" for i, label in enumerate(labels)]
 
 
 def power_of_ten(x: float) -> str:
@@ -162,57 +231,3 @@ def power_of_ten(x: float) -> str:
     ('$10^{-3}$', '1')
     """
     return "1" if x == 0 else f"$10^{{{x:g}}}$"
-
-
-def _steady_scale(decades: NDArray[np.float64]) -> tuple[Colormap, Normalize]:
-    """As many decades above as below 0, so that the middle of the scale is a steady gradient."""
-    from matplotlib import colormaps
-    from matplotlib.colors import Normalize
-
-    known = np.abs(decades[np.isfinite(decades)])
-    reach = max(math.ceil(known.max(initial=0.0)), 1)
-    return colormaps["cividis"], Normalize(-reach, reach)
-
-
-def _map(
-    ax: Axes, history: HistoryShown, values: NDArray[np.float64], colors: Colormap, norm: Normalize, label: str,
-    tick: Callable[[float], str],
-) -> None:  # fmt: skip
-    """Values [measurement, layer] as a map, hatched where there is none, with a scale beside it."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-    ax.grid(visible=False)
-    ax.patch.set(facecolor="white", hatch="////", edgecolor=LIGHT)
-    ax.set(xlabel="epoch", ylabel="layer")
-    if not values.size:
-        say(ax, "nothing measured")
-        return
-    # Measured after epochs 1, 2, 4, …: columns of one width are a log axis with a 0.
-    count, layers = values.shape
-    edges = np.arange(count + 1) - 0.5, np.arange(layers + 1) + 0.5
-    mesh = ax.pcolormesh(*edges, np.ma.masked_invalid(values.T), cmap=colors, norm=norm)
-    ax.set_xticks(np.arange(count), _sparse([str(epoch) for epoch in history.epochs], at_most=10))
-    ax.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
-    scale = figure_of(ax).colorbar(mesh, ax=ax, pad=0.02, aspect=15)
-    scale.set_label(label, fontsize=9)
-    scale.ax.tick_params(labelsize=8)
-    scale.locator = MaxNLocator(nbins=5, integer=True)
-    scale.formatter = FuncFormatter(lambda x, _: tick(x))
-    scale.update_ticks()
-    known = values[np.isfinite(values)]
-    if len(known):  # of the scale only what occurs
-        scale.ax.set_ylim(_used(known, norm))
-
-
-def _used(known: NDArray[np.float64], norm: Normalize) -> tuple[float, float]:
-    """The part of a scale that occurs, in whole steps, with the steady 0 where the scale has it in its middle."""
-    low, high = float(known.min()), float(known.max())
-    if norm.vmin == -(norm.vmax or 0):
-        return math.floor(min(low, -1)), math.ceil(max(high, 1))
-    return norm.vmin or 0, norm.vmax or 0
-
-
-def _sparse(labels: list[str], at_most: int) -> list[str]:
-    """Every label, or every second or third counted from the last, so that none overlap; the others are empty."""
-    step = math.ceil(len(labels) / at_most)
-    return [label if (len(labels) - 1 - i) % step == 0 else "" for i, label in enumerate(labels)]

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from schuss.errors import InvalidInput
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -79,11 +81,11 @@ def _new_figure(size: tuple[float, float]) -> Figure:
     return Figure(figsize=size, layout="constrained", dpi=DPI)
 
 
-def figure_of(ax: Axes) -> Figure:
-    """The whole figure that axes belong to, also when they lie in a part of it."""
-    figure = ax.get_figure(root=True)
+def figure_of(drawn: Axes | Figure) -> Figure:
+    """The whole figure that axes belong to, also where they lie in a part of it."""
+    figure = drawn.get_figure(root=True)
     if figure is None:
-        raise ValueError("these axes were removed from their figure.")
+        raise InvalidInput("these axes have no figure: they were removed from theirs. Give others.")
     return figure
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,13 +37,15 @@ def loss_curves(run: RunShown, ax: Axes | None = None) -> Axes:
     """Training and validation loss against the epoch; a ring marks the lowest validation loss."""
     ax = panel_in(ax)
     epochs, train, valid = (run.history[name] for name in ("epoch", "train_loss", "valid_loss"))
-    marker = {"marker": "o", "markersize": 3} if len(epochs) == 1 else {}
+    marker = _marker(epochs)
     ax.plot(epochs, drawable(train), color=BLUE, linewidth=1.6, label="training", **marker)
     ax.plot(epochs, drawable(valid), color=RED, linestyle="--", linewidth=1.6, label="validation", **marker)
     if np.isfinite(valid).any():
         lowest = int(np.nanargmin(finite(valid)))
-        ring = {"marker": "o", "markersize": 8, "markerfacecolor": "none", "markeredgewidth": 1.4, "linestyle": "none"}
-        ax.plot(epochs[lowest], drawable(valid)[lowest], color=RED, label=f"lowest, epoch {epochs[lowest]:.0f}", **ring)
+        ax.plot(
+            epochs[lowest], drawable(valid)[lowest], "o", color=RED, markersize=8, markerfacecolor="none",
+            markeredgewidth=1.4, label=f"lowest, epoch {epochs[lowest]:.0f}",
+        )  # fmt: skip
     log_axis(ax, [train, valid])
     if len(epochs):
         legend_inside(ax)
@@ -51,6 +53,11 @@ def loss_curves(run: RunShown, ax: Axes | None = None) -> Axes:
     whole_numbers(ax)
     heading(ax, _result(run))
     return ax
+
+
+def _marker(epochs: NDArray[np.float64]) -> dict[str, Any]:
+    """A single epoch makes no line."""
+    return {"marker": "o", "markersize": 3} if len(epochs) == 1 else {}
 
 
 def _result(run: RunShown) -> str:
@@ -70,7 +77,7 @@ def training_figure(run: RunShown) -> Figure:
     figure = empty_page(5.6, title)
     panels = figure.subplot_mosaic("LS;FF", height_ratios=[1.15, 1])
     loss_curves(run, panels["L"])
-    panels["L"].set_title("")
+    heading(panels["L"], "")  # the page says it
     style(panels["S"])
     _score_curve(run, panels["S"])
     flow_map(run.flow, panels["F"])
@@ -79,15 +86,20 @@ def training_figure(run: RunShown) -> Figure:
 
 def _score_curve(run: RunShown, ax: Axes) -> None:
     epochs, scores = run.history["epoch"], finite(run.history["score"])
-    marker = {"marker": "o", "markersize": 3} if len(epochs) == 1 else {}
-    ax.plot(epochs, scores, color=COLORS[2], linewidth=1.6, **marker)
+    ax.plot(epochs, scores, color=COLORS[2], linewidth=1.6, **_marker(epochs))
     ax.set(xlabel=EPOCH, ylabel=f"validation {run.score_name}")
     whole_numbers(ax)
     known = scores[np.isfinite(scores)]
     if len(known):
-        ax.set_ylim(*score_limits(known))
+        ax.set_ylim(*_at_least(0.2, *score_limits(known)))
     else:
         say(ax, "no score")
+
+
+def _at_least(span: float, low: float, high: float) -> tuple[float, float]:
+    """Limits so far apart that the noise of a score that stands still looks small; downwards, but not below 0."""
+    low = min(low, max(high - span, 0.0))
+    return low, max(high, low + span)
 
 
 def score_limits(scores: NDArray[np.float64]) -> tuple[float, float]:

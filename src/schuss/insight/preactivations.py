@@ -30,19 +30,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Preactivations:
-    """z [rows, units] of every hidden layer that bends it, on the first rows of a sample, in double precision.
+    """z [rows, units] of every hidden layer that bends it, on the first rows of a sample.
 
     A layer with the identity has no curve to live on and is left out, unless all are such.
     """
 
     layers: tuple[Layer, ...]
-    z: tuple[NDArray[np.float64], ...]
+    z: tuple[Vector, ...]
     when: str
 
     def figure(self) -> Figure:
         """φ and φ′ above, below the density of z in each layer, dark where φ is steep and the gradient passes."""
         activations = [layer.activation for layer in self.layers]
-        return charts.layers_figure(activations, self.z, f"Where on the curve each layer lives, {self.when}")
+        title = f"Where on φ each layer lives {self.when}; dark: steep, so that the gradient passes"
+        return charts.layers_figure(activations, self.z, title)
 
 
 def preactivations(network: Network, data: object, *, seed: int = 0) -> Preactivations:

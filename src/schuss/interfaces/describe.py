@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import schuss as sc
 from schuss import formulas, tables, wording
-from schuss.interfaces.output import Output
+from schuss.interfaces.output import Output, Picture
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,7 +21,7 @@ def report(study: sc.Study, output: Output) -> None:
         output.show(tables.ranking_table(study), study.summary())
         of_all = f" of {study.expected}" if len(study.rows) < study.expected else ""
         output.show(f"Networks: {len(study.rows)}{of_all} in {study.seconds:.1f} s, {speed:.0f} networks/s.")
-        pictures = {
+        pictures: dict[str, Picture] = {
             "scores": study.plot,
             "loss": study.loss_figure,
             "learning-rates": study.learning_rate_figure,
@@ -41,6 +41,15 @@ def show_run(run: sc.Run, output: Output, *more: Table) -> None:
         output.show(tables.scores_table(scores, run.score_name), *more)
     state = run.outcome.state
     output.show(f"{run.status} after {state.epoch} epochs, {state.step} updates, {run.outcome.seconds:.3f} s.")
+
+
+def run_pictures(run: sc.Run, data: sc.Dataset) -> dict[str, Picture]:
+    """A training on one page, the gradient flow through it, and where on their curves its layers live."""
+    return {
+        "": run.figure,
+        "flow": run.flow.figure,
+        "layers": lambda: run.preactivations(data.train).figure(),
+    }
 
 
 def run_json(run: sc.Run) -> dict[str, Any]:
