@@ -142,12 +142,13 @@ BINS = 240
 
 def _density(values: NDArray[Any], reach: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """A smooth histogram between −reach and reach; 0 everywhere where there are no numbers."""
-    edges = np.linspace(-reach, reach, BINS + 1)
-    known = _known(values)
+    step, beyond, known = 2 * reach / BINS, 8, _known(values)  # bins out of view, so that the edges are smooth, too
+    edges = np.linspace(-reach - beyond * step, reach + beyond * step, BINS + 2 * beyond + 1)
     counts, _ = np.histogram(known, edges)
-    bell = np.exp(-0.5 * (np.arange(-8, 9) / 2.5) ** 2)
-    smooth = np.convolve(counts, bell / bell.sum(), mode="same")
-    return (edges[:-1] + edges[1:]) / 2, smooth / max(len(known) * (edges[1] - edges[0]), 1e-300)
+    bell = np.exp(-0.5 * (np.arange(-beyond, beyond + 1) / 2.5) ** 2)
+    smooth = np.convolve(counts, bell / bell.sum(), mode="valid")
+    middle = (edges[:-1] + edges[1:])[beyond : BINS + beyond] / 2
+    return middle, smooth / max(len(known) * step, 1e-300)
 
 
 def _ridges(ax: Axes, phi: ActivationDrawn, z: Mapping[int, NDArray[Any]], shown: Sequence[int], reach: float) -> None:

@@ -166,14 +166,20 @@ def _log_map(ax: Axes, history: HistoryShown, values: NDArray[np.float64], usual
     mesh = _map(ax, history, decades, colors, Normalize(-reach, reach))
     if mesh is None:
         return
-    edges = np.arange(decades.shape[0] + 1) - 0.5, np.arange(decades.shape[1] + 1) + 0.5
-    # In gray print orange is as dark as blue: hatched is what lies more than a decade above the usual.
-    above = np.ma.masked_where(~(decades.T > 1), decades.T)
-    if above.count():
-        ax.pcolor(*edges, above, facecolor="none", edgecolor="#ffffff", hatch="xxx", linewidth=0, alpha=0)
+    _hatch(ax, decades > 1)
     scale = _scale(ax, mesh, label, lambda x: power_of_ten(x + math.log10(usual)))
     if len(known):  # of the scale only what occurs
         scale.ax.set_ylim(math.floor(min(known.min(), -1)), math.ceil(max(known.max(), 1)))
+
+
+def _hatch(ax: Axes, cells: NDArray[np.bool_]) -> None:
+    """Hatch cells [measurement, layer]: in gray print orange is as dark as blue."""
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Rectangle
+
+    found = [Rectangle((x - 0.5, y + 0.5), 1, 1) for x, y in zip(*np.nonzero(cells), strict=True)]
+    if found:
+        ax.add_collection(PatchCollection(found, facecolor="none", edgecolor="#00000066", hatch="////", linewidth=0))
 
 
 def _share_map(ax: Axes, history: HistoryShown, values: NDArray[np.float64]) -> None:
