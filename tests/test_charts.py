@@ -539,6 +539,16 @@ def test_a_users_own_rule_is_drawn_like_any_other() -> None:
     assert "signed, η" in heading(panel(signed.plot()))
 
 
+def test_a_rule_given_twice_is_drawn_twice() -> None:
+    assert [heading(ax).split(",")[0] for ax in sc.optimizers.figure(["gd", "gd"]).axes[:2]] == ["gd", "gd"]
+
+
+def test_nothing_to_draw_is_refused() -> None:
+    for figure in (sc.optimizers.figure, sc.activations.figure):
+        with pytest.raises(sc.SchussError, match="nothing to draw; name at least one"):
+            figure([])
+
+
 def test_an_unknown_landscape_is_named() -> None:
     with pytest.raises(sc.SchussError, match=r"unknown landscape 'vally'.*valley"):
         sc.adam.plot(landscape="vally")

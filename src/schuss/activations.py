@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from schuss import charts, expressions, formulas
 from schuss.definitions import Definition, description, formula_of, lookup, names_of
+from schuss.errors import InvalidInput
 from schuss.expressions import Expression, Operand, erf, exp, expm1, log1p, maximum, minimum, sqrt, where
 from schuss.programs import Program, compile_program
 
@@ -334,4 +335,7 @@ ACTIVATIONS: dict[str, Activation] = names_of(
 
 def figure(chosen: Sequence[str | Activation] | None = None) -> Figure:
     """Activations beside one another, φ with φ′, a panel each; all built-in ones unless some are named."""
-    return charts.gallery_figure(list(map(find_activation, ACTIVATIONS if chosen is None else chosen)))
+    shown = list(map(find_activation, ACTIVATIONS if chosen is None else chosen))
+    if not shown:
+        raise InvalidInput("there is nothing to draw; name at least one activation, such as 'relu'.")
+    return charts.gallery_figure(shown)

@@ -6,7 +6,7 @@ part of the data: the exact one with noise, the same for all rules.
 
 >>> from schuss.optimizers import gd, sgd
 >>> stuck, freed = best_descent(gd, SADDLE), best_descent(sgd, SADDLE)
->>> round(stuck.losses[-1], 2), round(freed.losses[-1], 2)
+>>> round(stuck.end, 2), round(freed.end, 2)
 (0.0, -0.25)
 """
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from schuss import charts, expressions, formulas
 from schuss.definitions import Definition, description, lookup, names_of, recorded, signature
 from schuss.descent import LANDSCAPES, best_descent, find_landscape
-from schuss.errors import FormulaError, positive_number
+from schuss.errors import FormulaError, InvalidInput, positive_number
 from schuss.expressions import Expression, sqrt
 from schuss.programs import Program, compile_program
 
@@ -249,6 +249,8 @@ OPTIMIZERS: dict[str, Optimizer] = names_of([gd, sgd, momentum, nesterov, adagra
 
 def figure(chosen: Sequence[str | Optimizer] | None = None, *, landscape: str = "valley") -> Figure:
     """Optimizers on one landscape, a panel each, and their losses; all built-in ones unless some are named."""
-    rules = map(find_optimizer, OPTIMIZERS if chosen is None else chosen)
+    rules = list(map(find_optimizer, OPTIMIZERS if chosen is None else chosen))
     land = find_landscape(landscape)
+    if not rules:
+        raise InvalidInput("there is nothing to draw; name at least one optimizer, such as 'adam'.")
     return charts.descents_figure([best_descent(rule, land) for rule in rules])

@@ -161,7 +161,7 @@ def _log_map(ax: Axes, history: HistoryShown, values: NDArray[np.float64], usual
     with np.errstate(all="ignore"):
         decades = np.log10(drawable(values) / usual)
     known = decades[np.isfinite(decades)]
-    reach = max(math.ceil(np.abs(known).max(initial=0.0)), 1)
+    reach = max(math.ceil(np.abs(known).max(initial=0.0)), 3)  # a factor of 10 is pale: the flow counts it as steady
     colors = LinearSegmentedColormap.from_list("steady", STEADY)
     mesh = _map(ax, history, decades, colors, Normalize(-reach, reach))
     if mesh is None:
