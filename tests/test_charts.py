@@ -69,7 +69,7 @@ def legend_texts(figure: Figure) -> list[str]:
 
 
 def heading(ax: Axes) -> str:
-    return ax.get_title(loc="left")
+    return ax.get_title(loc="left").replace("\n", " ")
 
 
 def title(figure: Figure) -> str:
@@ -104,6 +104,17 @@ def test_plot_without_axes_makes_a_figure_of_its_own(plot: Callable[..., Axes]) 
     one, other = plot(), plot()
     assert figure_of(one) is not figure_of(other)
     panel(one)
+
+
+@pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
+def test_titles_of_panels_side_by_side_do_not_overlap(plot: Callable[..., Axes]) -> None:
+    figure = Figure(figsize=(6.4, 3), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    plot(ax=left)
+    plot(ax=right)
+    drawn(figure)
+    titles = [ax.title if ax.get_title() else ax._left_title for ax in (left, right)]
+    assert titles[0].get_window_extent().x1 < titles[1].get_window_extent().x0
 
 
 def test_plot_into_a_part_of_a_figure() -> None:

@@ -82,7 +82,7 @@ def descents_figure(descents: Sequence[DescentShown]) -> Figure:
     columns = n if n < 4 else 2 if n == 4 else min((3, 4), key=lambda c: (-n % c, c))
     title = f"Descent on {descents[0].landscape.title}: {_caption(descents)}"
     figure, panels = page(math.ceil(n / columns), columns, title, row=1.75 if columns > 2 else 2.5)
-    color = [look["color"] for look in looks(list(map(str, range(n)))).values()]
+    color = [look["color"] for look in looks(list(map(str, range(len(descents))))).values()]
     for panel, descent, own in zip(panels, descents, color, strict=False):
         descent_path(descent, panel, color=own)
     _left(panels[len(descents)], [str(descent.rule) for descent in descents], descents, color)

@@ -94,9 +94,10 @@ def headline(figure: Figure, text: str) -> None:
     figure.suptitle(folded(text, figure.get_figwidth(), 11), fontsize=11, x=0.01, ha="left")
 
 
-def heading(ax: Axes, text: str, width: float | None = None) -> None:
-    """The title of a panel, folded to a width in inches."""
-    ax.set_title(text if width is None else folded(text, width, 9), fontsize=9, loc="left")
+def heading(ax: Axes, text: str) -> None:
+    """The title of a panel, in as many lines as its width needs: that of the axes before the layout, a little less."""
+    width = ax.get_window_extent().width / figure_of(ax).dpi
+    ax.set_title(folded(text, width, 9), fontsize=9, loc="left")
 
 
 def style(ax: Axes) -> None:
