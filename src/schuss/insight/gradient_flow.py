@@ -33,6 +33,7 @@ from schuss.network import Network
 from schuss.wording import for_json
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -145,9 +146,13 @@ class GradientFlow:
         """The measurement as a text table, one line a layer."""
         return tables.as_text(tables.flow_table(self))
 
-    def plot(self) -> Figure:
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """δ relative to the last hidden layer against the layer, with the theory where there is one."""
+        return charts.flow_profile(self, ax)
+
+    def figure(self) -> Figure:
         """δ, weight gradient, signal and shares of saturated and dead units against the layer."""
-        return charts.flow_chart(self)
+        return charts.flow_figure(self)
 
     def __repr__(self) -> str:
         n, lost = len(self.layers), self.decades_per_layer
@@ -198,9 +203,13 @@ class FlowHistory:
         """How δ, the update ratios and the shares of saturated and dead units change through training."""
         return tables.as_text(tables.flow_history_table(self))
 
-    def plot(self) -> Figure:
-        """δ, update ratio and share of saturated units of every layer against the epoch."""
-        return charts.flow_history_chart(self)
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """δ relative to the last hidden layer as a map of layers × measurements."""
+        return charts.flow_map(self, ax)
+
+    def figure(self) -> Figure:
+        """Relative δ, update ratio and share of saturated units as maps of layers × measurements."""
+        return charts.flow_history_figure(self)
 
 
 def flow(network: Network, data: object, *, seed: int = 0, loss: str | Loss | None = None) -> GradientFlow:

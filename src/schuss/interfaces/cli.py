@@ -9,15 +9,16 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import schuss as sc
-from schuss import charts, tables
+from schuss import tables
 from schuss.comparison.protocol import ACTIVATIONS, OPTIMIZERS
 from schuss.data.problems import PROBLEMS, built_in
+from schuss.descent import LANDSCAPES
 from schuss.errors import InvalidInput, positive_integer
 from schuss.interfaces import describe
 from schuss.interfaces.options import (
@@ -43,7 +44,6 @@ from schuss.interfaces.options import (
     MaybeLoss,
     MaybeNorm,
     MaybeOptimizer,
-    MaybePictures,
     MaybeSchedule,
     MaybeSeed,
     MaybeWidth,
@@ -51,6 +51,7 @@ from schuss.interfaces.options import (
     OptimizerList,
     Patience,
     Pictures,
+    Plot,
     Residual,
     Resume,
     RunArgument,
@@ -63,16 +64,16 @@ from schuss.interfaces.options import (
     Threads,
     ThroughEpochs,
     Width,
+    folder,
     listed,
 )
-from schuss.interfaces.output import STDOUT, Output, csv_text, file_stem
+from schuss.interfaces.output import STDOUT, Output, Picture, csv_text, file_stem
 from schuss.interfaces.progress import shown_progress
 from schuss.writing import write_atomically
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-PICTURES = Path("schuss-out")
 ALL_ACTIVATIONS, ALL_OPTIMIZERS = ",".join(ACTIVATIONS), ",".join(OPTIMIZERS)
 DIVERGED, INVALID, INTERRUPTED = 1, 2, 130
 
@@ -168,7 +169,8 @@ def compare(
     seed: Seed = 0,
     threads: Threads = None,
     json: Json = None,
-    out: Pictures = PICTURES,
+    plot: Plot = False,
+    out: Pictures = None,
 ) -> None:
     """Which activation with which optimizer learns best on this data?
 
@@ -178,7 +180,7 @@ def compare(
 
     $ schuss compare digits --activations relu,"mine = z * sigmoid(1.7 * z)"
     """
-    output = Output(json, out)
+    output = Output(json, folder(plot, out))
     dataset = sc.load(data, target, task=task)
     output.show_data(dataset)
     code = 0
@@ -238,7 +240,8 @@ def fit(
     seed: MaybeSeed = None,
     threads: Threads = None,
     json: Json = None,
-    out: MaybePictures = None,
+    plot: Plot = False,
+    out: Pictures = None,
 ) -> None:
     """Train one network.
 
@@ -246,7 +249,7 @@ def fit(
 
     $ schuss fit digits --resume digits.schuss --epochs 40
     """
-    output = Output(json, out, [save])
+    output = Output(json, folder(plot, out), [save])
     before = None if resume is None else sc.load_run(resume)
     network = _network(
         before, activation=activation, depth=depth, width=width, init=init,
@@ -268,7 +271,7 @@ def fit(
         run.save(save)
     output.write_json(lambda: describe.run_json(run))
     describe.show_run(run, output, *_truth(data, run))
-    output.draw(f"fit-{dataset.name}", {"flow": run.flow.plot})
+    output.draw(f"fit-{dataset.name}", describe.run_pictures(run, dataset))
     if save is not None:
         output.show(f"run: {save}")
     if run.status == "diverged":
@@ -362,7 +365,8 @@ def flow(
     seed: Seed = 0,
     threads: Threads = None,
     json: Json = None,
-    out: Pictures = PICTURES,
+    plot: Plot = False,
+    out: Pictures = None,
 ) -> None:
     """How much of the gradient reaches each layer of an untrained network, and of one in training?
 
@@ -378,7 +382,7 @@ def flow(
         raise InvalidInput(
             "without --epochs nothing is trained; give --epochs 20, or leave out --optimizer, --lr and --batch-size."
         )
-    output = Output(json, out)
+    output = Output(json, folder(plot, out))
     network = _network(
         None, activation=activation, depth=depth, width=width, init=init,
         norm=norm, residual=residual, dropout=dropout,
@@ -397,10 +401,12 @@ def flow(
             typer.echo("interrupted; the training was not finished, and only the untrained network is shown.", err=True)
             code = INTERRUPTED
     output.write_json(lambda: describe.flow_json(measured, run))
-    pictures = {file_stem(measured.layers[0].activation.name): measured.plot}
+    name = file_stem(measured.layers[0].activation.name)
+    inside = partial(sc.preactivations, network, dataset, seed=seed)
+    pictures: dict[str, Picture] = {name: measured.figure, f"{name}-layers": lambda: inside().figure()}
     if run is not None:
         output.show(tables.flow_history_table(run.flow))
-        pictures["training"] = run.flow.plot
+        pictures |= describe.run_pictures(run, dataset)
     output.draw(f"flow-{dataset.name}", pictures)
     if run is not None and run.status == "diverged":
         _say_diverged(run)
@@ -411,14 +417,14 @@ def flow(
 
 
 @app.command(rich_help_panel="What there is")
-def activations(name: NameArgument = None, *, json: Json = None, out: MaybePictures = None) -> None:
+def activations(name: NameArgument = None, *, json: Json = None, plot: Plot = False, out: Pictures = None) -> None:
     """List the activations, or show one: formula, slope, LaTeX.
 
     $ schuss activations gelu
 
-    $ schuss activations "mine = z * sigmoid(1.7 * z)" --out pictures
+    $ schuss activations "mine = z * sigmoid(1.7 * z)" --plot
     """
-    output = Output(json, out)
+    output = Output(json, folder(plot, out))
     known = sc.activations.ACTIVATIONS.values()
     shown = list(known) if name is None else [sc.activations.find_activation(name)]
     output.write_json(lambda: [describe.activation_json(each) for each in shown])
@@ -426,23 +432,30 @@ def activations(name: NameArgument = None, *, json: Json = None, out: MaybePictu
         output.show(tables.activations_table(shown))
     else:
         output.show(tables.facts_table(str(shown[0]), describe.activation_facts(shown[0])), shown[0].latex, "")
-    stem = "activations" if name is None else f"activation-{file_stem(shown[0].name)}"
-    output.draw(stem, {"": lambda: charts.activation_chart(shown)})
+    if name is None:
+        output.draw("activations", {"": sc.activations.figure})
+    else:
+        output.draw(f"activation-{file_stem(shown[0].name)}", {"": shown[0].plot})
 
 
 @app.command(rich_help_panel="What there is")
-def optimizers(name: NameArgument = None, *, json: Json = None) -> None:
-    """List the optimizers, or show one: its rule, its settings, LaTeX.
+def optimizers(name: NameArgument = None, *, json: Json = None, plot: Plot = False, out: Pictures = None) -> None:
+    """List the optimizers, or show one: its rule, its settings, LaTeX, and with --plot its descent.
 
-    $ schuss optimizers adam
+    $ schuss optimizers adam --plot
     """
-    output = Output(json)
+    output = Output(json, folder(plot, out))
     shown = list(sc.optimizers.OPTIMIZERS.values()) if name is None else [sc.optimizers.find_optimizer(name)]
     output.write_json(lambda: [describe.optimizer_json(each) for each in shown])
     if name is None:
         output.show(tables.optimizers_table(shown))
     else:
         output.show(tables.facts_table(str(shown[0]), describe.optimizer_facts(shown[0])), shown[0].latex, "")
+    if name is None:
+        draw = {land: partial(sc.optimizers.figure, landscape=land) for land in LANDSCAPES}
+        output.draw("optimizers", draw)
+    else:
+        output.draw(f"optimizer-{shown[0].name}", {"": shown[0].figure})
 
 
 if __name__ == "__main__":
