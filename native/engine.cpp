@@ -163,7 +163,7 @@ void check_part(const Plan &plan, const Part &part) {
 }  // namespace
 
 // Meeting costs a step some microseconds, and the weights pass through the cache of every thread: about 50 microseconds
-// of work should be left to each, which is a stack of width 128 with batches of 128 for two. Batch norm sums over all rows.
+// of work should be left to each, which is a stack of width 128 with batches of 128 for two. Batch norm sums over rows.
 int Plan::useful_threads(long rows, int threads) const {
   constexpr double kProductsPerThread = 2e6;
   if (whole_batches()) return 1;

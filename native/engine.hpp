@@ -111,7 +111,7 @@ struct State {
 
 enum class Kind : int { dense, batch_norm, layer_norm, rms_norm };  // the order of `schuss.engines.native`
 
-// One layer: z = x·W + b, or gain·x̂ + shift; a = phi(z), in training times what dropout makes of it; out = a + value[adds].
+// One layer: z = x·W + b, or gain·x̂ + shift; a = phi(z), in training without what dropout drops; out = a + value[adds].
 struct LayerPlan {
   Kind kind;
   int inputs, outputs;
