@@ -229,8 +229,8 @@ class Stack {
   }
   // Puts the running statistics after the last batch into the parameters, whatever an update has made of them.
   void set_running_statistics() {
-    for (const Layer &l : layers_) {
-      if (l.plan.kind != Kind::batch_norm) continue;
+    for (int i : batch_norms_) {
+      const Layer &l = layers_[i];
       const long at = running(l), count = 2 * l.norm->width();
       std::copy_n(l.norm->running(), count, parameters() + at);
       for (int k = 0; k < moments_; k++) std::fill_n(moments(k) + at, count, 0.f);
@@ -248,6 +248,7 @@ class Stack {
       const Shape shape{l.inputs, l.outputs};
       const long others = block_ + static_cast<long>(shape.panels()) * rows * P;
       auto norm = l.kind == Kind::dense ? nullptr : std::make_unique<Norm>(l.kind, shape, slices);
+      if (l.kind == Kind::batch_norm) batch_norms_.push_back(i);
       layers_.push_back({l, shape, block_, others, machine_for(*l.activation, programs), std::move(norm)});
       for (int p = 0; p < shape.panels(); p++)
         panels_.push_back({i, true, p * P, shape.lanes(p), block_ + p * long{P} * rows, rows});
@@ -405,6 +406,7 @@ class Stack {
   Batch batch_{0};
   Purpose purpose_;
   std::vector<Layer> layers_;
+  std::vector<int> batch_norms_;    // which layers
   std::vector<Panel> panels_;       // in the order of the block
   std::vector<Machines> machines_;  // a set a thread
   Aligned<float> parameters_;  // parameters, gradient, moments
