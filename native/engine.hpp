@@ -193,11 +193,13 @@ struct Control {
 
 // A network that waits for its training.
 struct Job {
-  long key, generation;
+  long key;
   std::shared_ptr<Plan> plan;
+  std::shared_ptr<const Data> data;
+  long generation;
 };
 
-// The tiny networks of one kind that a thread trains together: they join when there is room and leave one by one.
+// The tiny networks of one kind, on one data set, that a thread trains together: they join when there is room and leave one by one.
 class Group {
  public:
   virtual std::vector<Job> join(int room) = 0;

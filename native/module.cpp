@@ -141,6 +141,21 @@ Part make_part(const Array<float, 2> &x, const Array<float, 2> &y, const Array<i
   return part;
 }
 
+// A data set, shared with the networks that are trained on it.
+struct DataHandle {
+  std::shared_ptr<const Data> data;
+};
+
+using PartArrays = std::tuple<Array<float, 2>, Array<float, 2>, Array<int, 1>>;
+
+DataHandle make_data(const std::vector<PartArrays> &parts) {
+  if (parts.size() != 3) reject("parts: expected train, valid and test");
+  const auto part = [&](int i) { return std::apply(make_part, parts[i]); };
+  auto data = std::make_shared<const Data>(Data{part(0), part(1), part(2)});
+  if (data->train.rows == 0) reject("parts: the training part has no rows");
+  return {std::move(data)};
+}
+
 // ---------------------------------------------------------------- plans and outcomes
 // Reads a plan's dictionary; a missing or wrong entry is reported by its name.
 class Reader {
@@ -261,33 +276,25 @@ nb::dict to_python(Outcome outcome) {
 }
 
 // ---------------------------------------------------------------- trainer
-using PartArrays = std::tuple<Array<float, 2>, Array<float, 2>, Array<int, 1>>;
-
 class Trainer {
  public:
-  Trainer(const std::vector<PartArrays> &parts, int threads, const std::string &instruction_set) {
-    if (parts.size() != 3) reject("parts: expected train, valid and test");
+  Trainer(int threads, const std::string &instruction_set) {
     if (threads < 1 || threads > 1024) reject("threads: expected 1 to 1024");
-    const auto part = [&](int i) {
-      return make_part(std::get<0>(parts[i]), std::get<1>(parts[i]), std::get<2>(parts[i]));
-    };
-    Data data{part(0), part(1), part(2)};
-    if (data.train.rows == 0) reject("parts: the training part has no rows");
-    pool_ = std::make_unique<Pool>(std::move(data), threads, engine(instruction_set));
+    pool_ = std::make_unique<Pool>(threads, engine(instruction_set));
   }
   ~Trainer() {
     const nb::gil_scoped_release release;
     pool_.reset();
   }
 
-  void submit(const std::vector<std::tuple<long, const PlanHandle *, nb::dict>> &networks) {
-    std::vector<std::pair<long, Plan>> plans;
-    for (const auto &[key, handle, start] : networks) {
-      if (!handle) reject("plan: expected a Plan");
-      plans.emplace_back(key, complete(handle->plan, start));
-      plans.back().second.check(pool_->data());
+  void submit(const std::vector<std::tuple<long, const PlanHandle *, const DataHandle *, nb::dict>> &networks) {
+    std::vector<Job> jobs;
+    for (const auto &[key, plan, data, start] : networks) {
+      if (!plan || !data) reject("networks: expected a Plan and its Data");
+      jobs.push_back({key, std::make_shared<Plan>(complete(plan->plan, start)), data->data, 0});
+      jobs.back().plan->check(*data->data);
     }
-    pool_->submit(std::move(plans));
+    pool_->submit(std::move(jobs));
   }
   nb::list poll(double timeout) {
     std::vector<Pool::Result> finished;
@@ -352,9 +359,9 @@ NB_MODULE(_native, m) {
   m.def("evaluate", &evaluate, "program"_a, "instruction_set"_a, "inputs"_a, "scalars"_a);
   m.def("predict", &predict, "X"_a, "layers"_a, "parameters"_a, "instruction_set"_a);
   nb::class_<PlanHandle>(m, "Plan").def(nb::new_(&make_plan), "entries"_a);
+  nb::class_<DataHandle>(m, "Data").def(nb::new_(&make_data), "parts"_a);
   nb::class_<Trainer>(m, "Trainer")
-      .def(nb::init<const std::vector<PartArrays> &, int, const std::string &>(), "parts"_a, "threads"_a,
-           "instruction_set"_a)
+      .def(nb::init<int, const std::string &>(), "threads"_a, "instruction_set"_a)
       .def("submit", &Trainer::submit, "networks"_a)
       .def("poll", &Trainer::poll, "timeout"_a)
       .def("steps", &Trainer::steps)

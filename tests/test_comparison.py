@@ -17,7 +17,7 @@ from schuss.comparison.protocol import ACTIVATIONS, OPTIMIZERS, Interrupted, com
 from schuss.comparison.statistics import Row, chosen_rate, grouped, ranking
 from schuss.comparison.study import Study
 from schuss.data import Dataset, load
-from schuss.engines import EngineData, Outcome, Plan
+from schuss.engines import Outcome, Plan
 from schuss.engines.reference import ReferenceEngine
 from schuss.errors import InvalidInput, UnknownName
 from schuss.expressions import Expression, sign
@@ -242,11 +242,9 @@ class Listening(ReferenceEngine):
         super().__init__()
         self.plans: list[Plan] = []
 
-    def train(
-        self, plans: Iterable[Plan], data: EngineData, tick: Callable[[], None] = lambda: None
-    ) -> Iterator[tuple[int, Outcome]]:
+    def train(self, plans: Iterable[Plan], tick: Callable[[], None] = lambda: None) -> Iterator[tuple[int, Outcome]]:
         self.plans = list(plans)
-        return super().train(self.plans, data, tick)
+        return super().train(self.plans, tick)
 
 
 def test_a_seed_gives_every_competitor_the_same_draws_and_the_same_order(iris: Dataset) -> None:

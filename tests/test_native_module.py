@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 import pytest
@@ -280,11 +281,17 @@ def plan(**changes: object) -> dict[str, object]:
 START = ("seed", "parameters", "moments", "step", "epoch", "best", "best_loss", "best_epoch")
 
 
-def submit(trainer: _native.Trainer, key: int, entries: dict[str, object]) -> None:
+@cache
+def sound_data() -> _native.Data:
+    """One for all: only networks on the same data are trained side by side."""
+    return _native.Data(parts())
+
+
+def submit(trainer: _native.Trainer, key: int, entries: dict[str, object], data: _native.Data | None = None) -> None:
     """Hand over one network."""
     start = {name: value for name, value in entries.items() if name in START}
     shared = {name: value for name, value in entries.items() if name not in START}
-    trainer.submit([(key, _native.Plan(shared), start)])
+    trainer.submit([(key, _native.Plan(shared), data or sound_data(), start)])
 
 
 def long_plan() -> dict[str, object]:
@@ -300,7 +307,7 @@ def collect(trainer: _native.Trainer, seconds: float = 20) -> dict[int, dict[str
 
 
 def test_a_network_is_trained() -> None:
-    trainer = _native.Trainer(parts(), 2, INSTRUCTION_SETS[0])
+    trainer = _native.Trainer(2, INSTRUCTION_SETS[0])
     for key in (7, 8):
         submit(trainer, key, plan())
     results = collect(trainer)
@@ -355,7 +362,7 @@ def test_a_network_is_trained() -> None:
     ],
 )
 def test_a_malformed_plan_is_refused(changes: dict[str, object], message: str) -> None:
-    trainer = _native.Trainer(parts(), 1, "baseline")
+    trainer = _native.Trainer(1, "baseline")
     with pytest.raises(ValueError, match=message):
         submit(trainer, 0, plan(**changes))
     assert trainer.pending() == 0
@@ -365,31 +372,31 @@ def test_a_missing_entry_is_named() -> None:
     entries = plan()
     del entries["seed"]
     with pytest.raises(ValueError, match="'seed' is missing"):
-        submit(_native.Trainer(parts(), 1, "baseline"), 0, entries)
+        submit(_native.Trainer(1, "baseline"), 0, entries)
 
 
-def test_the_trainer_refuses_malformed_parts() -> None:
+def test_malformed_parts_and_threads_are_refused() -> None:
     train, valid, test = parts()
     X, Y, labels = train
     with pytest.raises(ValueError, match="train, valid and test"):
-        _native.Trainer([train, valid], 1, "baseline")
+        _native.Data([train, valid])
     with pytest.raises(ValueError, match="same number of rows"):
-        _native.Trainer([(X, Y[1:], labels), valid, test], 1, "baseline")
+        _native.Data([(X, Y[1:], labels), valid, test])
     with pytest.raises(ValueError, match="one a row"):
-        _native.Trainer([(X, Y, labels[1:]), valid, test], 1, "baseline")
+        _native.Data([(X, Y, labels[1:]), valid, test])
     with pytest.raises(ValueError, match="from 0"):
-        _native.Trainer([(X, Y, labels - 1), valid, test], 1, "baseline")
+        _native.Data([(X, Y, labels - 1), valid, test])
     with pytest.raises(ValueError, match="no rows"):
-        _native.Trainer([(X[:0], Y[:0], labels[:0]), valid, test], 1, "baseline")
+        _native.Data([(X[:0], Y[:0], labels[:0]), valid, test])
     with pytest.raises(ValueError, match="threads"):
-        _native.Trainer(parts(), 0, "baseline")
+        _native.Trainer(0, "baseline")
     with pytest.raises(ValueError, match="number of outputs"):
-        submit(_native.Trainer([(X, Y, labels + 1), valid, test], 1, "baseline"), 0, plan())
+        submit(_native.Trainer(1, "baseline"), 0, plan(), _native.Data([(X, Y, labels + 1), valid, test]))
 
 
 def cancelled(entries: dict[str, object]) -> dict[int, dict[str, object]]:
     """What comes back of four endless networks on two threads that are cancelled as they run."""
-    trainer = _native.Trainer(parts(), 2, INSTRUCTION_SETS[0])
+    trainer = _native.Trainer(2, INSTRUCTION_SETS[0])
     for key in range(4):
         submit(trainer, key, entries)
     while trainer.steps() < 100_000:  # long enough for all to have joined
@@ -419,7 +426,7 @@ def test_cancelling_returns_tiny_networks_that_run_together() -> None:
 
 
 def test_closing_a_busy_trainer_stops_it() -> None:
-    trainer = _native.Trainer(parts(), 1, "baseline")
+    trainer = _native.Trainer(1, "baseline")
     submit(trainer, 0, long_plan())
     began = time.monotonic()
     del trainer
@@ -427,7 +434,7 @@ def test_closing_a_busy_trainer_stops_it() -> None:
 
 
 def test_waiting_lets_other_threads_run() -> None:
-    trainer = _native.Trainer(parts(), 1, "baseline")
+    trainer = _native.Trainer(1, "baseline")
     submit(trainer, 0, long_plan())
     ticks: list[float] = []
 

@@ -55,19 +55,21 @@ class Plan:
         """Take the entries of a plan; a missing or wrong one is named."""
 
 @final
+class Data:
+    """What networks are trained and judged on, checked and laid out once."""
+
+    def __init__(self, parts: Sequence[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]]) -> None:
+        """Take train, valid and test, each as (X, Y, labels)."""
+
+@final
 class Trainer:
-    """Threads that train the networks handed to them on one data set."""
+    """Threads that train the networks handed to them."""
 
-    def __init__(
-        self,
-        parts: Sequence[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]],
-        threads: int,
-        instruction_set: str,
-    ) -> None:
-        """Take train, valid and test, each as (X, Y, labels), and start the threads."""
+    def __init__(self, threads: int, instruction_set: str) -> None:
+        """Start the threads."""
 
-    def submit(self, networks: Sequence[tuple[int, Plan, dict[str, Any]]]) -> None:
-        """Queue networks, each with its seed and start; the first number comes back with its result."""
+    def submit(self, networks: Sequence[tuple[int, Plan, Data, dict[str, Any]]]) -> None:
+        """Queue networks, each with its data, seed and start; the first number comes back with its result."""
 
     def poll(self, timeout: float) -> list[tuple[int, dict[str, Any]]]:
         """Wait at most `timeout` seconds and return what finished since the last call."""

@@ -72,7 +72,7 @@ class State:
 
 @dataclass(frozen=True)
 class Plan:
-    """One network to train.
+    """One network to train, and on what.
 
     `learning_rates` holds the rate of every step of the whole training, schedule applied. `watch` holds the epochs
     after which the flow is measured; 0 is before training. A `batch_size` of at least the number of rows is the full
@@ -80,6 +80,7 @@ class Plan:
     """
 
     layers: tuple[Layer, ...]
+    data: EngineData
     loss: Loss
     optimizer: Optimizer
     learning_rates: NDArray[np.float64]
@@ -116,10 +117,8 @@ class Outcome:
 class Engine(Protocol):
     """What an engine can do."""
 
-    def train(
-        self, plans: Iterable[Plan], data: EngineData, tick: Callable[[], None] = ...
-    ) -> Iterator[tuple[int, Outcome]]:
-        """Train every plan; yield (number of the plan, outcome) as they finish, in any order.
+    def train(self, plans: Iterable[Plan], tick: Callable[[], None] = ...) -> Iterator[tuple[int, Outcome]]:
+        """Train every plan, each on its own data; yield (number of the plan, outcome) as they finish, in any order.
 
         Plans are taken as they are needed, so a long list of them costs no memory. `tick` is called now and then while
         work goes on. Closing the iterator, or an interrupt, cancels what is still running.

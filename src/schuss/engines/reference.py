@@ -39,13 +39,10 @@ class ReferenceEngine:
         self.dtype = np.dtype(dtype)
         self._steps = 0
 
-    def train(
-        self, plans: Iterable[Plan], data: EngineData, tick: Callable[[], None] = lambda: None
-    ) -> Iterator[tuple[int, Outcome]]:
+    def train(self, plans: Iterable[Plan], tick: Callable[[], None] = lambda: None) -> Iterator[tuple[int, Outcome]]:
         """Train every plan, in order."""
-        parts = EngineData(*(EnginePart(p.X.astype(self.dtype), p.Y.astype(self.dtype), p.labels) for p in data))
         for number, plan in enumerate(plans):
-            yield number, _Training(plan, parts, self.dtype, self._count(tick)).run()
+            yield number, _Training(plan, self.dtype, self._count(tick)).run()
 
     def predict(self, layers: Sequence[Layer], parameters: Vector, X: NDArray[np.float32]) -> NDArray[np.float32]:
         """The outputs of the last layer, [rows, n_out]."""
@@ -136,8 +133,9 @@ class _Diverged(Exception):
 class _Training:
     """One network on its way through the epochs."""
 
-    def __init__(self, plan: Plan, data: EngineData, dtype: np.dtype[Any], after_step: Callable[[], None]) -> None:
-        self.plan, self.data, self.after_step = plan, data, after_step
+    def __init__(self, plan: Plan, dtype: np.dtype[Any], after_step: Callable[[], None]) -> None:
+        self.plan, self.after_step = plan, after_step
+        self.data = EngineData(*(EnginePart(p.X.astype(dtype), p.Y.astype(dtype), p.labels) for p in plan.data))
         self.parameters = plan.start.parameters.astype(dtype)
         self.moments = plan.start.moments.astype(dtype)
         self.statistics = ~is_trained(plan.layers)
