@@ -97,6 +97,7 @@ def test_a_relu_becomes_the_leaky_relu_of_that_depth() -> None:
         ("jump = where(z > 0.3, z, -0.5 * z)", "jumps"),
         ("flat = 3 + 0 * z", "is constant"),
         ("half = log(z)", "no mean and variance"),
+        ("pole = 1 / z", "no mean and variance"),
     ],
 )
 def test_where_there_is_none_it_is_said_why(wanted: str, why: str) -> None:

@@ -21,8 +21,9 @@ Array = NDArray[np.float64]
 
 _REACH = 12.0  # the normal density outside is below 1e-31 of its peak
 _TOLERANCE = 1e-11  # of the mean of |f|
-_HALVINGS = 40  # a corner is closed in to 1e-12, where it weighs nothing any more
-_MOST_INTERVALS = 100_000  # a function that is rougher than this at |z| < 12 is taken as it was seen so far
+_HALVINGS = 40  # a corner or a jump is closed in to 1e-12, where it weighs nothing any more
+_NOTHING = 1e-5  # what still weighs more there, of the mean of |f|, is a pole, and the mean does not exist
+_MOST_INTERVALS = 1000  # a function that needs more of them is too rough
 
 
 def _lobatto(n: int) -> tuple[Array, Array]:
@@ -69,23 +70,27 @@ def gaussian_means(functions: Callable[[Array], Array], scales: ArrayLike, mean:
 
     `functions` takes an array z of any shape and returns [k, *shape]. Gauss and Legendre's rule on intervals
     that are halved where Gauss and Lobatto's disagrees: corners and jumps are found wherever they are. Gauss–Hermite
-    with 200 nodes would be off by 1e-4 for relu.
+    with 200 nodes would be off by 1e-4 for relu. NaN where there is no mean, or f waves too fast to be seen.
     """
     scale = np.asarray(scales, dtype=np.float64)
     edges = _edges(float(scale.max()))
     left, width = (np.tile(each, len(scale)) for each in (edges[:-1], np.diff(edges)))
     owner = np.repeat(np.arange(len(scale)), len(edges) - 1)
     result = size = np.zeros((0, 0))
-    for halving in range(_HALVINGS):
+    for halving in range(_HALVINGS + 1):
         fine, coarse = (_integrals(functions, left, width, scale[owner], mean, rule) for rule in (_FINE, _COARSE))
         if halving == 0:
             size = _summed(np.abs(fine), owner, len(scale))
             result = np.zeros_like(size)
         with np.errstate(invalid="ignore"):  # what is not finite is not halved: it does not get better
             rough = np.any(np.abs(fine - coarse) > _TOLERANCE * size[:, owner], axis=0)
-        if halving == _HALVINGS - 1 or np.count_nonzero(rough) > _MOST_INTERVALS:
-            rough[:] = False
+            if halving == _HALVINGS:
+                fine[np.abs(fine) > _NOTHING * size[:, owner]] = math.nan
+                rough[:] = False
         result += _summed(fine[:, ~rough], owner[~rough], len(scale))
+        wild = np.bincount(owner[rough], minlength=len(scale)) > _MOST_INTERVALS
+        result[:, wild] = math.nan
+        rough &= ~wild[owner]
         if not rough.any():
             break
         width = np.tile(0.5 * width[rough], 2)

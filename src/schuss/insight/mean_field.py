@@ -241,13 +241,15 @@ def _fixed_point(step: Callable[[Array], Array], q: float, error: float) -> tupl
     factors = moves / _SEARCHED
     if np.ptp(factors) < 1e-6 and abs(factors[0]) < error:  # a ReLU at its own scale: every q stays where it is
         return None, np.array([q, q])
+    start = min(int(np.searchsorted(_SEARCHED, q)), len(moves) - 1)
     up = moves > 0
-    start = min(int(np.searchsorted(_SEARCHED, q)), len(up) - 1)
     way = 1 if up[start] else -1
     ahead = np.arange(start, len(up) if way > 0 else -1, way)
+    if len(unknown := np.flatnonzero(~np.isfinite(moves[ahead]))):
+        ahead = ahead[: max(unknown[0], 1)]
     turned = ahead[up[ahead] != up[start]]
     if not len(turned):
-        return None if way > 0 else 0.0, _SEARCHED[[ahead[-1] - way * _DECADE, ahead[-1]]]
+        return None if way > 0 else 0.0, _SEARCHED[[max(ahead[-1] - way * _DECADE, 0), ahead[-1]]]
     low, high = sorted(np.log(_SEARCHED[[turned[0], turned[0] - way]]))
     for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)
