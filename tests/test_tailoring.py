@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from formula_strategies import formulas
+from hypothesis import given, settings
 from scipy.integrate import quad
 
 import schuss as sc
@@ -63,6 +65,22 @@ def test_mean_variance_and_gain_are_as_promised(name: str, depth: int) -> None:
 def test_so_they_are_for_a_users_formula(formula: str) -> None:
     check_promises(tailor(formula, 20 if "bend" not in formula else 15), 20 if "bend" not in formula else 15,
                    FORMULAS[formula])  # fmt: skip
+
+
+GRID = np.linspace(-9, 9, 400_001)
+DENSITY = np.exp(-0.5 * GRID**2) / math.sqrt(2 * math.pi) * (GRID[1] - GRID[0])
+
+
+@settings(max_examples=40)
+@given(formulas())
+def test_any_formula_at_all_is_tailored_or_refused(formula: Expression) -> None:
+    try:
+        phi = tailor(Activation(name="f", formula=formula), 20)
+    except FormulaError:
+        return
+    value, slope = phi(GRID), phi.slope(GRID)
+    got = [np.sum(value * DENSITY), np.sum(value**2 * DENSITY), np.sum(slope**2 * DENSITY)]
+    np.testing.assert_allclose(got, [0, 1, 1.05], atol=1e-3)
 
 
 def test_of_several_scales_the_nearest_to_one_is_taken() -> None:

@@ -46,10 +46,11 @@ from schuss.wording import for_json
 Array = NDArray[np.float64]
 
 _MOST_UNLIKE = 0.5  # the share of the mean in W's mean square above which W is no random matrix around 0
-_DECADE = 6
+_DECADE = 4
 _SEARCHED = np.logspace(-8, 5, 13 * _DECADE + 1)  # q, where a fixed point is looked for
 _STILL = 0.02  # χ that changes by less over the last decade of them has found its limit
-_HALVINGS = 40
+_HALVINGS = 30
+_TOLERANCE = 1e-7  # of a moment; layers of 10,000 units differ from theory by more
 _DRAWS = 64  # of the outputs of a row, for the mean square of the loss's slope
 _SIGMAS = 3.0  # a gain nearer to 1 than so many standard errors of Var(W) is 1 as far as one can tell
 
@@ -179,7 +180,8 @@ def _moments(phi: Activation, q: Array, bias_mean: float) -> Moments:
     """E[φ], E[φ²], E[φ′²] for z ~ N(bias_mean, q), a number for each q."""
     # In single precision: after some layers all rows are of one length up to rounding, and computed once.
     known, places = np.unique(np.float32(np.sqrt(q)), return_inverse=True)
-    return Moments(*(each[places] for each in moments(phi.expression, phi.derivative, known, mean=bias_mean)))
+    found = moments(phi.expression, phi.derivative, known, mean=bias_mean, tolerance=_TOLERANCE)
+    return Moments(*(each[places] for each in found))
 
 
 def _output_slopes(layer: Layer, loss: Loss, q: Array, bias_mean: float, rows: EnginePart) -> Array:
