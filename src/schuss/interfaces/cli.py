@@ -19,7 +19,7 @@ from schuss import tables
 from schuss.comparison.protocol import ACTIVATIONS, OPTIMIZERS
 from schuss.data.problems import PROBLEMS, built_in
 from schuss.descent import LANDSCAPES
-from schuss.errors import positive_integer
+from schuss.errors import InvalidInput, positive_integer
 from schuss.interfaces import describe
 from schuss.interfaces.options import (
     ActivationList,
@@ -58,12 +58,12 @@ from schuss.interfaces.options import (
     Target,
     Task,
     Threads,
-    UnusedThreads,
+    ThroughEpochs,
     Width,
     folder,
     listed,
 )
-from schuss.interfaces.output import STDOUT, Output, csv_text
+from schuss.interfaces.output import STDOUT, Output, Picture, csv_text, file_stem
 from schuss.interfaces.progress import shown_progress
 from schuss.writing import write_atomically
 
@@ -336,33 +336,59 @@ def flow(
     depth: Depth = 4,
     width: Width = 64,
     init: Init = "auto",
+    epochs: ThroughEpochs = None,
+    optimizer: MaybeOptimizer = None,
+    lr: LearningRate = None,
+    batch_size: MaybeBatchSize = None,
     loss: MaybeLoss = None,
     target: Target = None,
     task: Task = None,
     seed: Seed = 0,
-    threads: UnusedThreads = None,
+    threads: Threads = None,
     json: Json = None,
     plot: Plot = False,
     out: Pictures = None,
 ) -> None:
-    """How much of the gradient reaches each layer of an untrained network?
+    """How much of the gradient reaches each layer of an untrained network, and of one in training?
 
     $ schuss flow digits --depth 20 --activation sigmoid
 
     $ schuss flow digits --depth 50 --activation relu --init "normal(std=0.05)"
+
+    $ schuss flow digits --depth 20 --activation tanh --epochs 16 --optimizer sgd --lr 0.1
     """
     if threads is not None:
-        positive_integer("threads", threads)  # taken as by all commands; this one computes on a single core
+        positive_integer("threads", threads)  # also where nothing is trained
+    if epochs is None and not (optimizer is None and lr is None and batch_size is None):
+        raise InvalidInput(
+            "without --epochs nothing is trained; give --epochs 20, or leave out --optimizer, --lr and --batch-size."
+        )
     output = Output(json, folder(plot, out))
     network = _network(None, activation=activation, depth=depth, width=width, init=init)
+    recipe = _recipe(None, optimizer, lr, batch_size=batch_size, epochs=epochs, loss=loss)
     dataset = sc.load(data, target, task=task)
     output.show_data(dataset)
     measured = sc.flow(network, dataset, seed=seed, loss=loss)
-    output.write_json(measured.to_json)
-    output.show(tables.flow_table(measured))
-    name = network.hidden[0].activation.name
+    describe.show_flow(measured, output)
+    run, code = None, 0
+    if epochs is not None:
+        try:
+            with shown_progress(recipe.epochs) as progress:
+                run = sc.fit(network, dataset, recipe, seed=seed, threads=threads, progress=progress)
+        except KeyboardInterrupt:
+            typer.echo("interrupted; the training was not finished, and only the untrained network is shown.", err=True)
+            code = INTERRUPTED
+    output.write_json(lambda: describe.flow_json(measured, run))
+    name = file_stem(network.hidden[0].activation.name)
     inside = partial(sc.preactivations, network, dataset, seed=seed)
-    output.draw(f"flow-{dataset.name}", {name: measured.figure, f"{name}-layers": lambda: inside().figure()})
+    pictures: dict[str, Picture] = {name: measured.figure, f"{name}-layers": lambda: inside().figure()}
+    if run is not None:
+        output.show(tables.flow_history_table(run.flow))
+        pictures["training"] = run.flow.figure
+    output.draw(f"flow-{dataset.name}", pictures)
+    if run is not None and run.status == "diverged":
+        _say_diverged(run)
+    raise typer.Exit(code)
 
 
 # ---------------------------------------------------------------------------------------------- what there is
@@ -387,7 +413,7 @@ def activations(name: NameArgument = None, *, json: Json = None, plot: Plot = Fa
     if name is None:
         output.draw("activations", {"": sc.activations.figure})
     else:
-        output.draw(f"activation-{shown[0].name}", {"": shown[0].plot})
+        output.draw(f"activation-{file_stem(shown[0].name)}", {"": shown[0].plot})
 
 
 @app.command(rich_help_panel="What there is")

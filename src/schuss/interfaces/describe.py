@@ -52,6 +52,18 @@ def run_pictures(run: sc.Run, data: sc.Dataset) -> dict[str, Picture]:
     }
 
 
+def show_flow(flow: sc.GradientFlow, output: Output) -> None:
+    """The gradient flow of an untrained network, and why theory has nothing to say where it has not."""
+    output.show(tables.flow_table(flow))
+    if flow.no_theory:
+        output.show(flow.no_theory, "")
+
+
+def flow_json(flow: sc.GradientFlow, run: sc.Run | None) -> dict[str, Any]:
+    """The flow of an untrained network with its theory, and what was measured through its training."""
+    return flow.to_json() | {"through_training": [] if run is None else run.flow.to_json()}
+
+
 def run_json(run: sc.Run) -> dict[str, Any]:
     """A run as plain values; what is not a finite number is None.
 

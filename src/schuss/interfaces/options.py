@@ -46,7 +46,7 @@ NameArgument: TypeAlias = Annotated[
 
 # ---------------------------------------------------------------------------------------------- the network
 
-ACTIVATION = "A name, see schuss activations, or a formula: 'mine = z * sigmoid(1.7 * z)'."
+ACTIVATION = "A name, see schuss activations, a formula: 'mine = z * sigmoid(1.7 * z)', or 'tailor(sigmoid, depth=50)'."
 ActivationName: TypeAlias = Annotated[str, _option("NAME", ACTIVATION)]
 MaybeActivation: TypeAlias = Annotated[str | None, _option("NAME", ACTIVATION, unset="relu")]
 ActivationList: TypeAlias = Annotated[str, _option("LIST", "Names or formulas, with commas between.")]
@@ -70,6 +70,8 @@ BatchSize: TypeAlias = Annotated[int, _option("N", BATCH)]
 MaybeBatchSize: TypeAlias = Annotated[int | None, _option("N", BATCH, unset="32")]
 Epochs: TypeAlias = Annotated[int, _option("N", "Passes over the training part.")]
 MaybeEpochs: TypeAlias = Annotated[int | None, _option("N", "Passes over the training part.", unset="20")]
+THROUGH = "Train for so many epochs, too, and show the flow through it."
+ThroughEpochs: TypeAlias = Annotated[int | None, _option("N", THROUGH, unset="no training")]
 LOSS = "squared_error, absolute_error, huber, binary_cross_entropy or softmax_cross_entropy."
 MaybeLoss: TypeAlias = Annotated[str | None, _option("NAME", LOSS, unset="by the task")]
 SCHEDULE = "The learning rate's course: constant, step, exponential, 'cosine(warmup=0.1)'."
@@ -83,7 +85,6 @@ Seed: TypeAlias = Annotated[int, _option("N", SEED, callback=_seed)]
 MaybeSeed: TypeAlias = Annotated[int | None, _option("N", SEED, unset="0", callback=_seed)]
 Seeds: TypeAlias = Annotated[int, _option("N", "Networks for each setting.")]
 Threads: TypeAlias = Annotated[int | None, _option("N", "Cores to use; no result depends on it.", unset="all")]
-UnusedThreads: TypeAlias = Annotated[int | None, typer.Option(hidden=True)]
 
 
 def folder(plot: bool, out: Path | None) -> Path | None:
