@@ -379,7 +379,7 @@ def flow(
             typer.echo("interrupted; the training was not finished, and only the untrained network is shown.", err=True)
             code = INTERRUPTED
     output.write_json(lambda: describe.flow_json(measured, run))
-    name = file_stem(network.hidden[0].activation.name)
+    name = file_stem(measured.layers[0].activation.name)
     inside = partial(sc.preactivations, network, dataset, seed=seed)
     pictures: dict[str, Picture] = {name: measured.figure, f"{name}-layers": lambda: inside().figure()}
     if run is not None:
