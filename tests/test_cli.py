@@ -364,7 +364,7 @@ def test_flow_stands_beside_theory(schuss: Schuss) -> None:
 def test_flow_through_training(schuss: Schuss) -> None:
     ended = schuss(
         "flow", "iris", "--depth", 3, "--width", 8, "--activation", "tanh",
-        "--epochs", 5, "--optimizer", "sgd", "--lr", 0.1, "--batch-size", 16, "--json", "f.json",
+        "--epochs", 5, "--optimizer", "sgd", "--lr", 0.1, "--batch-size", 16, "--json", "f.json", "--plot",
     )  # fmt: skip
     assert ended.code == 0
     assert "Gradient flow at initialization" in ended.out
