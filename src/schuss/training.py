@@ -14,23 +14,29 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss import runfile
+from schuss import charts, runfile
 from schuss.data import Dataset, Encoding, Part, load
 from schuss.engines import HISTORY, Engine, EngineData, EnginePart, Outcome, Plan, State, Status, Vector
 from schuss.engines.encoded import default_loss, engine_data, n_outputs, target_columns
 from schuss.engines.native import NativeEngine
-from schuss.engines.reference import ReferenceEngine, score, weights
+from schuss.engines.passes import weights
+from schuss.engines.reference import ReferenceEngine, score
 from schuss.errors import DataError, InvalidInput, seed_number
 from schuss.insight.gradient_flow import FlowHistory, hidden_flow
+from schuss.insight.preactivations import Preactivations, given
 from schuss.layers import Layer
 from schuss.losses import Loss, binary_cross_entropy, softmax_cross_entropy
 from schuss.network import Network, mlp
 from schuss.recipe import Recipe
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 EngineName: TypeAlias = Literal["native", "reference"]
 
@@ -92,13 +98,22 @@ class Run:
         return FlowHistory(tuple(hidden_flow(self.layers, values, epoch) for epoch, values in measured))
 
     @property
+    def diverged_layer(self) -> int | None:
+        """The layer, counted as in `flow`, where the first number that is not finite appeared; None if none did."""
+        found = self.outcome.diverged_layer
+        return None if found is None else max(sum(layer.kind == "dense" for layer in self.layers[:found]), 1)
+
+    @property
     def parameters(self) -> NDArray[np.float32]:
         """The weights in one vector: the best ones if the recipe has patience, else the last ones."""
         state = self.outcome.state
         return np.asarray(state.parameters if state.best is None else state.best, dtype=np.float32)
 
-    def weights(self) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """W [n_in, n_out] and b [n_out] of every layer."""
+    def weights(self) -> list[tuple[NDArray[np.float32], ...]]:
+        """The parameters of every layer of `layers`, the arrays of its `shapes`: (W [n_in, n_out], b) of a dense one.
+
+        A layer_norm has (gain, shift), an rms_norm (gain,), a batch_norm (gain, shift, running mean, running variance).
+        """
         return weights(self.layers, self.parameters)
 
     def outputs(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -127,11 +142,32 @@ class Run:
 
     def score(self, part: Part) -> float:
         """Accuracy, or R², on a part of a data set encoded like this run's: `run.score(data.test)`."""
-        if part.X.shape[1] != self.layers[0].n_in:
-            raise DataError(f"this run takes {self.layers[0].n_in} inputs, but the part has {part.X.shape[1]}.")
+        self._check_width(part)
         labels = part.y.astype(np.int32) if self.encoding.target.classes else np.zeros(0, np.int32)
         rows = EnginePart(part.X, part.y.astype(np.float32), labels)
         return score(self.loss, self.outputs(part.X).astype(np.float64), rows)
+
+    @property
+    def score_name(self) -> str:
+        """What a score is: accuracy for classes, R² for numbers."""
+        return "accuracy" if self.encoding.target.classes else "R²"
+
+    def preactivations(self, part: Part) -> Preactivations:
+        """z of every hidden layer on a part of a data set encoded like this run's: `run.preactivations(data.train)`."""
+        self._check_width(part)
+        return given(self.layers, self.parameters, part.X, f"after epoch {self.outcome.state.epoch}")
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Training and validation loss against the epoch."""
+        return charts.loss_curves(self, ax)
+
+    def figure(self) -> Figure:
+        """Losses, score and gradient flow of the training on one page."""
+        return charts.training_figure(self)
+
+    def _check_width(self, part: Part) -> None:
+        if part.X.shape[1] != self.layers[0].n_in:
+            raise DataError(f"this run takes {self.layers[0].n_in} inputs, but the part has {part.X.shape[1]}.")
 
     def _decided(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
         """Class numbers, or the numbers themselves, from the outputs."""

@@ -27,12 +27,13 @@ from schuss.engines.encoded import default_loss, engine_data, n_outputs
 from schuss.engines.reference import measure
 from schuss.errors import NoTheory, unknown_name
 from schuss.insight.mean_field import MeanField, predict
-from schuss.layers import Layer
+from schuss.layers import Layer, stages
 from schuss.losses import Loss, find_loss
 from schuss.network import Network
 from schuss.wording import for_json
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -46,8 +47,9 @@ def _known(quantity: str) -> str:
 class GradientFlow:
     """One measurement of the hidden layers, from the input on: an array with one number a layer for each quantity.
 
-    `theory` is the mean-field prediction beside it, for an untrained network where there is one; `no_theory` says why
-    there is none.
+    A row is a Dense with the norms that follow it: z is that of the Dense; where norms follow, φ and what is said of it
+    belong to the last of them, also in `layers`. `theory` is the mean-field prediction beside the measurement, for an
+    untrained network where there is one; `no_theory` says why there is none.
     """
 
     layers: tuple[Layer, ...]
@@ -144,9 +146,13 @@ class GradientFlow:
         """The measurement as a text table, one line a layer."""
         return tables.as_text(tables.flow_table(self))
 
-    def plot(self) -> Figure:
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """δ relative to the last hidden layer against the layer, with the theory where there is one."""
+        return charts.flow_profile(self, ax)
+
+    def figure(self) -> Figure:
         """δ, weight gradient, signal and shares of saturated and dead units against the layer."""
-        return charts.flow_chart(self)
+        return charts.flow_figure(self)
 
     def __repr__(self) -> str:
         n, lost = len(self.layers), self.decades_per_layer
@@ -197,9 +203,13 @@ class FlowHistory:
         """How δ, the update ratios and the shares of saturated and dead units change through training."""
         return tables.as_text(tables.flow_history_table(self))
 
-    def plot(self) -> Figure:
-        """δ, update ratio and share of saturated units of every layer against the epoch."""
-        return charts.flow_history_chart(self)
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """δ relative to the last hidden layer as a map of layers × measurements."""
+        return charts.flow_map(self, ax)
+
+    def figure(self) -> Figure:
+        """Relative δ, update ratio and share of saturated units as maps of layers × measurements."""
+        return charts.flow_history_figure(self)
 
 
 def flow(network: Network, data: object, *, seed: int = 0, loss: str | Loss | None = None) -> GradientFlow:
@@ -223,7 +233,17 @@ def flow(network: Network, data: object, *, seed: int = 0, loss: str | Loss | No
         return replace(measured, no_theory=str(reason))
 
 
+_OF_STAGE = [QUANTITIES.index(name) for name in ("activation_mean", "activation_rms", "saturated", "dead")]
+
+
 def hidden_flow(layers: tuple[Layer, ...], values: NDArray[np.float64], epoch: int = 0) -> GradientFlow:
-    """The measurement of the hidden layers out of that of all layers; without hidden layers, of the output layer."""
-    hidden = max(len(layers) - 1, 1)
-    return GradientFlow(layers[:hidden], values[:hidden], epoch)
+    """The measurement of the hidden layers out of that of all layers; without hidden layers, of the output layer.
+
+    A row is a dense layer; what is said of φ comes from the last layer of its stage, the norms that follow it.
+    """
+    found = stages(layers)
+    first, last = np.array(found[:-1] or found).T
+    shown = values[first]
+    shown[:, _OF_STAGE] = values[last][:, _OF_STAGE]
+    described = (layers[a]._replace(activation=layers[b].activation) for a, b in zip(first, last, strict=True))
+    return GradientFlow(tuple(described), shown, epoch)

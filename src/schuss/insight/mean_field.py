@@ -36,7 +36,8 @@ from numpy.typing import NDArray
 from schuss import tables
 from schuss.activations import Activation
 from schuss.engines import EnginePart, Vector
-from schuss.engines.reference import sample, targets_of, weights
+from schuss.engines.passes import weights
+from schuss.engines.reference import sample, targets_of
 from schuss.errors import NoTheory
 from schuss.gaussian import Moments, moments
 from schuss.layers import Layer
@@ -170,9 +171,8 @@ def _drawn(number: int, W: NDArray[np.float64], b: NDArray[np.float64]) -> _Draw
 
 def _check_dense(layers: Sequence[Layer]) -> None:
     for number, layer in enumerate(layers, 1):
-        kind = getattr(layer, "kind", "dense")
-        if kind != "dense" or getattr(layer, "adds", None) is not None:
-            what = "a residual sum" if kind == "dense" else f"a {kind.replace('_', ' ')}"
+        if layer.kind != "dense" or layer.adds is not None:
+            what = "a residual sum" if layer.kind == "dense" else f"a {layer.kind.replace('_', ' ')}"
             raise NoTheory(f"no prediction: this theory is for plain dense stacks, but layer {number} has {what}.")
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import schuss as sc
 from schuss import formulas, tables, wording
-from schuss.interfaces.output import Output
+from schuss.interfaces.output import Output, Picture
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,22 +21,35 @@ def report(study: sc.Study, output: Output) -> None:
         output.show(tables.ranking_table(study), study.summary())
         of_all = f" of {study.expected}" if len(study.rows) < study.expected else ""
         output.show(f"Networks: {len(study.rows)}{of_all} in {study.seconds:.1f} s, {speed:.0f} networks/s.")
-        pictures = {"loss": study.plot_losses, "learning-rates": study.plot_learning_rates, "flow": study.plot_flows}
+        pictures: dict[str, Picture] = {
+            "scores": study.plot,
+            "loss": study.loss_figure,
+            "learning-rates": study.learning_rate_figure,
+            "flow": study.plot_flows,
+        }
         output.draw(f"compare-{study.data}", pictures)
 
 
 def show_run(run: sc.Run, output: Output, *more: Table) -> None:
     """A training: its course, the gradient flow through it, and the result."""
-    score_name = "accuracy" if run.encoding.target.classes else "R²"
     output.show(f"{run.network}", f"{run.recipe}", "")
     if len(run.outcome.history):
-        output.show(tables.history_table(run.history, score_name))
+        output.show(tables.history_table(run.history, run.score_name))
     output.show(tables.flow_history_table(run.flow))
     if run.status != "diverged":
         scores = zip(("train", "valid", "test"), run.outcome.losses, run.outcome.scores, strict=True)
-        output.show(tables.scores_table(scores, score_name), *more)
+        output.show(tables.scores_table(scores, run.score_name), *more)
     state = run.outcome.state
     output.show(f"{run.status} after {state.epoch} epochs, {state.step} updates, {run.outcome.seconds:.3f} s.")
+
+
+def run_pictures(run: sc.Run, data: sc.Dataset) -> dict[str, Picture]:
+    """A training on one page, the gradient flow through it, and where on their curves its layers live."""
+    return {
+        "": run.figure,
+        "flow": run.flow.figure,
+        "layers": lambda: run.preactivations(data.train).figure(),
+    }
 
 
 def show_flow(flow: sc.GradientFlow, output: Output) -> None:
@@ -65,7 +78,7 @@ def run_json(run: sc.Run) -> dict[str, Any]:
         "valid_loss": wording.for_json(outcome.losses[1]),
         "test_score": None if run.status == "diverged" else wording.for_json(outcome.scores[2]),
         "diverged_step": outcome.diverged_step,
-        "diverged_layer": outcome.diverged_layer,
+        "diverged_layer": run.diverged_layer,
         "history": {name: [wording.for_json(x) for x in values.tolist()] for name, values in run.history.items()},
     }
 

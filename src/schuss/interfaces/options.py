@@ -31,8 +31,9 @@ DataArgument: TypeAlias = Annotated[str, typer.Argument(metavar="DATA", help=DAT
 Target: TypeAlias = Annotated[str | None, _option("COLUMN", "What to predict.", unset="target, class, …, or the last")]
 Task: TypeAlias = Annotated[str | None, _option("TASK", "classification or regression.", unset="told from the target")]
 Json: TypeAlias = Annotated[Path | None, _option("FILE", "The result for a machine; - is standard output.")]
-Pictures: TypeAlias = Annotated[Path, _option("FOLDER", "Where the pictures go.")]
-MaybePictures: TypeAlias = Annotated[Path | None, _option("FOLDER", "Draw a picture there.")]
+PICTURES = Path("schuss-out")
+Plot: TypeAlias = Annotated[bool, typer.Option("--plot", help=f"Draw pictures, into the folder {PICTURES}.")]
+Pictures: TypeAlias = Annotated[Path | None, _option("FOLDER", "Draw pictures, into this folder.")]
 CsvFile: TypeAlias = Annotated[Path, _option("FILE", "Where the CSV goes; - is standard output.")]
 Save: TypeAlias = Annotated[Path | None, _option("FILE", "Keep the run, for predict and --resume.")]
 Resume: TypeAlias = Annotated[Path | None, _option("FILE", "Train a kept run on, up to --epochs in all.")]
@@ -56,6 +57,13 @@ MaybeWidth: TypeAlias = Annotated[int | None, _option("N", "Units of each hidden
 INIT = "Initial weights: auto, glorot_normal, he_normal, 'normal(std=0.1)', …"
 Init: TypeAlias = Annotated[str, _option("NAME", INIT)]
 MaybeInit: TypeAlias = Annotated[str | None, _option("NAME", INIT, unset="auto")]
+MaybeNorm: TypeAlias = Annotated[
+    str | None, _option("NAME", "Normalize before each activation: batch, layer or rms.", unset="none")
+]
+Residual: TypeAlias = Annotated[bool, typer.Option("--residual", help="Add each hidden layer's input to its output.")]
+DROPOUT = "Share of each hidden layer's outputs that training sets to zero."
+Dropout: TypeAlias = Annotated[float, _option("RATE", DROPOUT)]
+MaybeDropout: TypeAlias = Annotated[float | None, _option("RATE", DROPOUT, unset="0")]
 
 # ---------------------------------------------------------------------------------------------- the training
 
@@ -84,6 +92,11 @@ Seed: TypeAlias = Annotated[int, _option("N", SEED, callback=_seed)]
 MaybeSeed: TypeAlias = Annotated[int | None, _option("N", SEED, unset="0", callback=_seed)]
 Seeds: TypeAlias = Annotated[int, _option("N", "Networks for each setting.")]
 Threads: TypeAlias = Annotated[int | None, _option("N", "Cores to use; no result depends on it.", unset="all")]
+
+
+def folder(plot: bool, out: Path | None) -> Path | None:
+    """Where the pictures go: to --out, with --plot alone to the usual folder; None where none are wanted."""
+    return out or (PICTURES if plot else None)
 
 
 def listed(text: str) -> list[str]:
