@@ -355,7 +355,7 @@ def test_flow_stands_beside_theory(schuss: Schuss) -> None:
     assert result["through_training"] == []
     for layer, relative in zip(result["layers"], theory["relative"], strict=True):
         assert abs(math.log10(layer["relative"] / relative)) < 0.3
-    assert "theory: the same from φ and the variance of W alone" in ended.out
+    assert "theory: the same from φ and Var(W) alone" in ended.out
     without = schuss("flow", "iris", "--init", "zeros")
     assert "no prediction: the weights of layer 1 are all 0" in without.out
     assert "theory:" not in without.out

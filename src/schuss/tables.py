@@ -135,7 +135,7 @@ def _bar(x: float) -> str:
 
 
 def _flow_caption(flow: FlowShown) -> str:
-    theory = "" if flow.theory is None else "theory: the same from φ and the variance of W alone (mean field)\n"
+    theory = "" if flow.theory is None else "theory: the same from φ and Var(W) alone (mean field)\n"
     return f"δ: RMS of ∂loss/∂z; in layer {len(flow.layers)} it is 1\n{theory}The gradient {slope_in_words(flow)}."
 
 
