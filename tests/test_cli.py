@@ -355,7 +355,7 @@ def test_flow_stands_beside_theory(schuss: Schuss) -> None:
     assert result["through_training"] == []
     for layer, relative in zip(result["layers"], theory["relative"], strict=True):
         assert abs(math.log10(layer["relative"] / relative)) < 0.3
-    assert "theory: the same from φ and the variance of W alone" in ended.out
+    assert "theory: the same from φ and Var(W) alone" in ended.out
     without = schuss("flow", "iris", "--init", "zeros")
     assert "no prediction: the weights of layer 1 are all 0" in without.out
     assert "theory:" not in without.out
@@ -364,7 +364,7 @@ def test_flow_stands_beside_theory(schuss: Schuss) -> None:
 def test_flow_through_training(schuss: Schuss) -> None:
     ended = schuss(
         "flow", "iris", "--depth", 3, "--width", 8, "--activation", "tanh",
-        "--epochs", 5, "--optimizer", "sgd", "--lr", 0.1, "--batch-size", 16, "--json", "f.json",
+        "--epochs", 5, "--optimizer", "sgd", "--lr", 0.1, "--batch-size", 16, "--json", "f.json", "--plot",
     )  # fmt: skip
     assert ended.code == 0
     assert "Gradient flow at initialization" in ended.out

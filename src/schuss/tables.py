@@ -135,7 +135,7 @@ def _bar(x: float) -> str:
 
 
 def _flow_caption(flow: FlowShown) -> str:
-    theory = "" if flow.theory is None else "theory: the same from φ and the variance of W alone (mean field)\n"
+    theory = "" if flow.theory is None else "theory: the same from φ and Var(W) alone (mean field)\n"
     return f"δ: RMS of ∂loss/∂z; in layer {len(flow.layers)} it is 1\n{theory}The gradient {slope_in_words(flow)}."
 
 
@@ -309,7 +309,11 @@ def truth_table(
 
 def activations_table(activations: Iterable[ActivationShown]) -> Table:
     """Every activation with formula, range, largest slope and source."""
-    table = _table("Activations", "φ(z) for the unit's input z; `schuss activations NAME` shows one in full")
+    table = _table(
+        "Activations",
+        "φ(z) for the unit's input z; `schuss activations NAME` shows one in full.\n"
+        "'tailor(NAME, depth=50)' is NAME, but such that 50 layers of it can be trained.",
+    )
     table.add_column("name", no_wrap=True)
     table.add_column("φ(z)", overflow="fold", ratio=1)
     table.add_column("range", no_wrap=True)

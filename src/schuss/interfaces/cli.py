@@ -406,7 +406,7 @@ def flow(
     pictures: dict[str, Picture] = {name: measured.figure, f"{name}-layers": lambda: inside().figure()}
     if run is not None:
         output.show(tables.flow_history_table(run.flow))
-        pictures |= describe.run_pictures(run, dataset)
+        pictures["training"] = run.flow.figure
     output.draw(f"flow-{dataset.name}", pictures)
     if run is not None and run.status == "diverged":
         _say_diverged(run)

@@ -43,6 +43,15 @@ def show_run(run: sc.Run, output: Output, *more: Table) -> None:
     output.show(f"{run.status} after {state.epoch} epochs, {state.step} updates, {run.outcome.seconds:.3f} s.")
 
 
+def run_pictures(run: sc.Run, data: sc.Dataset) -> dict[str, Picture]:
+    """A training on one page, the gradient flow through it, and where on their curves its layers live."""
+    return {
+        "": run.figure,
+        "flow": run.flow.figure,
+        "layers": lambda: run.preactivations(data.train).figure(),
+    }
+
+
 def show_flow(flow: sc.GradientFlow, output: Output) -> None:
     """The gradient flow of an untrained network, and why theory has nothing to say where it has not."""
     output.show(tables.flow_table(flow))
@@ -53,15 +62,6 @@ def show_flow(flow: sc.GradientFlow, output: Output) -> None:
 def flow_json(flow: sc.GradientFlow, run: sc.Run | None) -> dict[str, Any]:
     """The flow of an untrained network with its theory, and what was measured through its training."""
     return flow.to_json() | {"through_training": [] if run is None else run.flow.to_json()}
-
-
-def run_pictures(run: sc.Run, data: sc.Dataset) -> dict[str, Picture]:
-    """A training on one page, the gradient flow through it, and where on their curves its layers live."""
-    return {
-        "": run.figure,
-        "flow": run.flow.figure,
-        "layers": lambda: run.preactivations(data.train).figure(),
-    }
 
 
 def run_json(run: sc.Run) -> dict[str, Any]:
