@@ -104,21 +104,28 @@ Aligned<float> padded_rows(const Array<float, 2> &matrix, long stride) {
   return rows;
 }
 
-double scatter(const Array<float, 2> &y) {
+// Of the rows with their weights, f(i) being the value of row i.
+template <class F> double weighted_sum(const Part &part, F f) {
   double sum = 0;
-  for (std::size_t j = 0; j < y.shape(1); j++) {
-    double mean = 0;
-    for (std::size_t i = 0; i < y.shape(0); i++) mean += y(i, j);
-    mean /= static_cast<double>(y.shape(0));
-    for (std::size_t i = 0; i < y.shape(0); i++) sum += (y(i, j) - mean) * (y(i, j) - mean);
+  for (int i = 0; i < part.rows; i++) sum += part.weights.empty() ? f(i) : part.weights[i] * f(i);
+  return sum;
+}
+
+double scatter(const Part &part, const Array<float, 2> &y) {
+  double sum = 0;
+  for (int j = 0; j < part.targets; j++) {
+    const double mean = weighted_sum(part, [&](int i) -> double { return y(i, j); }) / part.weight;
+    sum += weighted_sum(part, [&](int i) { return (y(i, j) - mean) * (y(i, j) - mean); });
   }
   return sum;
 }
 
-Part make_part(const Array<float, 2> &x, const Array<float, 2> &y, const Array<int, 1> &labels) {
+Part make_part(const Array<float, 2> &x, const Array<float, 2> &y, const Array<int, 1> &labels,
+               const Array<float, 1> &weights) {
   constexpr std::size_t most = 1u << 30, widest = 1u << 20;
   if (x.shape(0) != y.shape(0)) reject("X and Y: expected the same number of rows");
   if (labels.size() != 0 && labels.size() != x.shape(0)) reject("labels: expected one a row, or none");
+  if (weights.size() != 0 && weights.size() != x.shape(0)) reject("weights: expected one a row, or none");
   if (x.shape(0) > most || x.shape(1) > widest || y.shape(1) > widest)
     reject("X and Y: at most 2^30 rows and 2^20 columns");
   const auto stride = [](std::size_t width) {
@@ -137,7 +144,9 @@ Part make_part(const Array<float, 2> &x, const Array<float, 2> &y, const Array<i
     if (label < 0) reject("labels: expected class indices from 0");
     part.classes = std::max(part.classes, label + 1);
   }
-  part.scatter = scatter(y);
+  part.weights = to_vector(weights);
+  part.weight = weighted_sum(part, [](int) { return 1.; });
+  part.scatter = scatter(part, y);
   return part;
 }
 
@@ -146,14 +155,17 @@ struct DataHandle {
   std::shared_ptr<const Data> data;
 };
 
-using PartArrays = std::tuple<Array<float, 2>, Array<float, 2>, Array<int, 1>>;
+using PartArrays = std::tuple<Array<float, 2>, Array<float, 2>, Array<int, 1>, Array<float, 1>>;
 
 DataHandle make_data(const std::vector<PartArrays> &parts) {
   if (parts.size() != 3) reject("parts: expected train, valid and test");
   const auto part = [&](int i) { return std::apply(make_part, parts[i]); };
-  auto data = std::make_shared<const Data>(Data{part(0), part(1), part(2)});
-  if (data->train.rows == 0) reject("parts: the training part has no rows");
-  return {std::move(data)};
+  Data data{part(0), part(1), part(2)};
+  if (data.train.rows == 0) reject("parts: the training part has no rows");
+  for (Part *p : {&data.valid, &data.test})
+    if (p->rows > 0 && p->weights.empty() != data.train.weights.empty())
+      reject("weights: expected those of all parts, or none");
+  return {std::make_shared<const Data>(std::move(data))};
 }
 
 // ---------------------------------------------------------------- plans and outcomes
@@ -218,6 +230,7 @@ PlanHandle make_plan(const nb::dict &entries) {
   Plan plan;
   plan.layers = layers(read);
   plan.loss = read.program("loss");
+  plan.smoothing = read.get<double>("smoothing");
   plan.optimizer = read.program("optimizer");
   plan.hyperparameters = read.get<std::vector<double>>("hyperparameters");
   plan.learning_rate_index = read.get<int>("lr_index");
@@ -327,7 +340,8 @@ nb::object predict(const Array<float, 2> &x, const nb::dict &entries, const Arra
   if (x.shape(1) != static_cast<std::size_t>(plan.inputs()))
     reject("X: expected " + std::to_string(plan.inputs()) + " columns");
   const Array<float, 2> no_targets(nullptr, {x.shape(0), 0}, nb::handle());
-  const Part part = make_part(x, no_targets, Array<int, 1>(nullptr, {0}, nb::handle()));
+  const Part part =
+      make_part(x, no_targets, Array<int, 1>(nullptr, {0}, nb::handle()), Array<float, 1>(nullptr, {0}, nb::handle()));
   const Engine &build = engine(instruction_set);
   std::vector<float> predictions(x.shape(0) * plan.outputs());
   {

@@ -560,7 +560,7 @@ def test_python_goes_on_while_networks_train() -> None:
 
 
 def test_networks_on_no_plans_is_nothing() -> None:
-    assert list(NativeEngine(2).train([], data_for("squared_error", 3, 1))) == []
+    assert list(NativeEngine(2).train([])) == []
 
 
 def test_data_of_any_layout_are_taken() -> None:

@@ -1,5 +1,7 @@
 """The binding of the C++ engine: what it refuses, what operations compute on every instruction set, cancelling."""
 
+from __future__ import annotations
+
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -234,11 +236,14 @@ SGD = program([("mul", 3, 1, 4, -1), ("sub", 2, 0, 3, -1)], 2, 1, 1, broadcast=[
 ROWS = 20
 
 
-def parts() -> list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]]:
+NONE = np.zeros(0, np.float32)  # weights of rows that have none
+
+
+def parts() -> list[_native.Part]:
     rng = np.random.default_rng(3)
     X = rng.normal(size=(ROWS, 3)).astype(np.float32)
     labels = (X[:, 0] > 0).astype(np.int32)
-    return [(X, labels[:, None].astype(np.float32), labels)] * 3
+    return [(X, labels[:, None].astype(np.float32), labels, NONE)] * 3
 
 
 def layers(sizes: Sequence[int] = (3, 2), **changes: object) -> dict[str, object]:
@@ -265,6 +270,7 @@ def plan(**changes: object) -> dict[str, object]:
         "epochs": 5,
         "patience": -1,
         "clip_norm": 0.0,
+        "smoothing": 0.0,
         "threshold": 0.5,
         "seed": 0,
         "watch": [0, 5],
@@ -377,21 +383,25 @@ def test_a_missing_entry_is_named() -> None:
 
 def test_malformed_parts_and_threads_are_refused() -> None:
     train, valid, test = parts()
-    X, Y, labels = train
+    X, Y, labels, _ = train
     with pytest.raises(ValueError, match="train, valid and test"):
         _native.Data([train, valid])
     with pytest.raises(ValueError, match="same number of rows"):
-        _native.Data([(X, Y[1:], labels), valid, test])
+        _native.Data([(X, Y[1:], labels, NONE), valid, test])
     with pytest.raises(ValueError, match="one a row"):
-        _native.Data([(X, Y, labels[1:]), valid, test])
+        _native.Data([(X, Y, labels[1:], NONE), valid, test])
     with pytest.raises(ValueError, match="from 0"):
-        _native.Data([(X, Y, labels - 1), valid, test])
+        _native.Data([(X, Y, labels - 1, NONE), valid, test])
+    with pytest.raises(ValueError, match="weights: expected one a row"):
+        _native.Data([(X, Y, labels, Y[1:, 0]), valid, test])
+    with pytest.raises(ValueError, match="weights: expected those of all parts, or none"):
+        _native.Data([(X, Y, labels, Y[:, 0]), valid, test])
     with pytest.raises(ValueError, match="no rows"):
-        _native.Data([(X[:0], Y[:0], labels[:0]), valid, test])
+        _native.Data([(X[:0], Y[:0], labels[:0], NONE), valid, test])
     with pytest.raises(ValueError, match="threads"):
         _native.Trainer(0, "baseline")
     with pytest.raises(ValueError, match="number of outputs"):
-        submit(_native.Trainer(1, "baseline"), 0, plan(), _native.Data([(X, Y, labels + 1), valid, test]))
+        submit(_native.Trainer(1, "baseline"), 0, plan(), _native.Data([(X, Y, labels + 1, NONE), valid, test]))
 
 
 def cancelled(entries: dict[str, object]) -> dict[int, dict[str, object]]:

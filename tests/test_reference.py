@@ -127,7 +127,7 @@ def test_a_network_without_hidden_layers_is_linear_regression() -> None:
 def golden_case(name: str) -> tuple[Plan, EngineData]:
     """The training of a golden case, with its own rows as validation and test."""
     case = CASES[name]
-    part = EnginePart(GOLDEN[f"{name}:X"], GOLDEN[f"{name}:Y"], GOLDEN[f"{name}:labels"])
+    part = EnginePart(*(GOLDEN[f"{name}:{what}"] for what in ("X", "Y", "labels", "weights")))
     data = EngineData(part, part, part)
     plan = plan_for(
         stack(case["sizes"], case["activation"]), case["loss"], case["optimizer"], data=data, epochs=5,

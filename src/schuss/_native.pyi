@@ -1,7 +1,7 @@
 """The compiled engine: whole training runs, one network a thread, without Python in between."""
 
 from collections.abc import Sequence
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,12 +54,15 @@ class Plan:
     def __init__(self, entries: dict[str, Any]) -> None:
         """Take the entries of a plan; a missing or wrong one is named."""
 
+Part: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]
+"""Rows: X, Y, labels, weights."""
+
 @final
 class Data:
     """What networks are trained and judged on, checked and laid out once."""
 
-    def __init__(self, parts: Sequence[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]]) -> None:
-        """Take train, valid and test, each as (X, Y, labels)."""
+    def __init__(self, parts: Sequence[Part]) -> None:
+        """Take train, valid and test; labels and weights may be empty."""
 
 @final
 class Trainer:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from schuss import charts, runfile
 from schuss.data import Dataset, Encoding, Part, load
-from schuss.engines import HISTORY, Engine, EngineData, EnginePart, Outcome, Plan, State, Status, Vector
+from schuss.engines import HISTORY, NO_WEIGHTS, Engine, EngineData, EnginePart, Outcome, Plan, State, Status, Vector
 from schuss.engines.encoded import default_loss, engine_data, n_outputs, target_columns
 from schuss.engines.native import NativeEngine
 from schuss.engines.passes import weights
@@ -127,7 +127,7 @@ class Run:
     @property
     def gives_probabilities(self) -> bool:
         """Whether the loss was a cross-entropy, whose outputs are logits of probabilities."""
-        return self.loss in (binary_cross_entropy, softmax_cross_entropy)
+        return self.loss.name in (binary_cross_entropy.name, softmax_cross_entropy.name)
 
     def predict_proba(self, rows: Any) -> NDArray[np.float64]:
         """The probability of every class for raw rows, [rows, classes]; InvalidInput unless `gives_probabilities`."""
@@ -144,7 +144,8 @@ class Run:
         """Accuracy, or R², on a part of a data set encoded like this run's: `run.score(data.test)`."""
         self._check_width(part)
         labels = part.y.astype(np.int32) if self.encoding.target.classes else np.zeros(0, np.int32)
-        rows = EnginePart(part.X, part.y.astype(np.float32), labels)
+        counts = NO_WEIGHTS if part.weights is None else part.weights
+        rows = EnginePart(part.X, part.y.astype(np.float32), labels, counts)
         return score(self.loss, self.outputs(part.X).astype(np.float64), rows)
 
     @property

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from schuss import _native
-from schuss.engines import EngineData, Outcome, Plan, State, Vector
+from schuss.engines import EngineData, EnginePart, Outcome, Plan, State, Vector
 from schuss.errors import InvalidInput, SchussError, positive_integer
 from schuss.layers import Layer
 from schuss.programs import OPERATIONS, Instruction, Program
@@ -187,7 +187,16 @@ class _Waiting:
 
 
 def _encoded_data(data: EngineData) -> _native.Data:
-    return _native.Data([(_array(p.X, np.float32), _array(p.Y, np.float32), _array(p.labels, np.int32)) for p in data])
+    """The parts as arrays of the engine's types; where only some have weights, the rows of the others weigh 1."""
+    has_weights = any(len(part.weights) for part in data)
+    return _native.Data([_encoded_part(part, has_weights) for part in data])
+
+
+def _encoded_part(part: EnginePart, has_weights: bool) -> _native.Part:
+    X, Y, labels, weights = part
+    if has_weights and not len(weights):
+        weights = np.ones(len(X), np.float32)
+    return _array(X, np.float32), _array(Y, np.float32), _array(labels, np.int32), _array(weights, np.float32)
 
 
 def _encoded_layers(layers: Sequence[Layer]) -> dict[str, Any]:
@@ -208,6 +217,7 @@ def _encoded_plan(plan: Plan) -> _native.Plan:
             **_encoded_layers(plan.layers),
             "loss": None if plan.loss.program is None else _encoded(plan.loss.program),
             "threshold": plan.loss.threshold,
+            "smoothing": plan.loss.smoothing,
             "optimizer": _encoded(plan.optimizer.program),
             "hyperparameters": [value for _, value in plan.optimizer.settings],
             "lr_index": names.index("lr"),
