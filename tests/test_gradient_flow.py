@@ -13,7 +13,7 @@ from schuss.activations import gaussian_mean, sigmoid
 from schuss.data import Dataset, load
 from schuss.engines import QUANTITIES
 from schuss.engines.encoded import engine_data
-from schuss.engines.reference import backward, forward, weights
+from schuss.engines.passes import backward, forward, weights
 from schuss.errors import InvalidInput, UnknownName
 from schuss.expressions import Expression, substitute, symbol
 from schuss.insight.gradient_flow import FlowHistory, GradientFlow, flow, hidden_flow

@@ -414,7 +414,7 @@ def flow(
     measured = sc.flow(network, dataset, seed=seed, loss=loss)
     output.write_json(measured.to_json)
     output.show(tables.flow_table(measured))
-    output.draw(f"flow-{dataset.name}", {network.hidden[0].activation.name: measured.plot})
+    output.draw(f"flow-{dataset.name}", {measured.layers[0].activation.name: measured.plot})
 
 
 # ---------------------------------------------------------------------------------------------- what there is
