@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
 from schuss.activations import Activation, find_activation, identity
@@ -250,6 +251,16 @@ def lowered(layers: Sequence[Description], n_inputs: int) -> tuple[Layer, ...]:
     found: list[Layer] = []
     _lower(layers, n_inputs, found)
     return tuple(found)
+
+
+def stages(layers: Sequence[Layer]) -> list[tuple[int, int]]:
+    """The place of every dense layer, and of the last layer of its stage: of the norms that follow it, if any.
+
+    >>> stages(lowered([LayerNorm(), Dense(4), LayerNorm("relu"), Dense(2)], 7))
+    [(1, 2), (3, 3)]
+    """
+    dense = [place for place, layer in enumerate(layers) if layer.kind == "dense"]
+    return [(first, following - 1) for first, following in pairwise([*dense, len(layers)])]
 
 
 def _lower(layers: Sequence[Description], width: int, found: list[Layer]) -> int:

@@ -93,6 +93,12 @@ class Run:
         return FlowHistory(tuple(hidden_flow(self.layers, values, epoch) for epoch, values in measured))
 
     @property
+    def diverged_layer(self) -> int | None:
+        """The layer, counted as in `flow`, where the first number that is not finite appeared; None if none did."""
+        found = self.outcome.diverged_layer
+        return None if found is None else max(sum(layer.kind == "dense" for layer in self.layers[:found]), 1)
+
+    @property
     def parameters(self) -> NDArray[np.float32]:
         """The weights in one vector: the best ones if the recipe has patience, else the last ones."""
         state = self.outcome.state

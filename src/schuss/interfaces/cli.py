@@ -28,6 +28,7 @@ from schuss.interfaces.options import (
     CsvFile,
     DataArgument,
     Depth,
+    Dropout,
     Epochs,
     Fix,
     Init,
@@ -37,9 +38,11 @@ from schuss.interfaces.options import (
     MaybeActivation,
     MaybeBatchSize,
     MaybeDepth,
+    MaybeDropout,
     MaybeEpochs,
     MaybeInit,
     MaybeLoss,
+    MaybeNorm,
     MaybeOptimizer,
     MaybePictures,
     MaybeSchedule,
@@ -49,6 +52,7 @@ from schuss.interfaces.options import (
     OptimizerList,
     Patience,
     Pictures,
+    Residual,
     Resume,
     RunArgument,
     Save,
@@ -157,6 +161,9 @@ def compare(
     depth: Depth = 4,
     width: Width = 64,
     init: Init = "auto",
+    norm: MaybeNorm = None,
+    residual: Residual = False,
+    dropout: Dropout = 0.0,
     epochs: Epochs = 20,
     batch_size: BatchSize = 32,
     target: Target = None,
@@ -191,6 +198,9 @@ def compare(
                 width=width,
                 batch_size=batch_size,
                 init=init,
+                norm=norm,
+                residual=residual,
+                dropout=dropout,
                 seed=seed,
                 threads=threads,
                 progress=progress,
@@ -213,6 +223,9 @@ def fit(
     depth: MaybeDepth = None,
     width: MaybeWidth = None,
     init: MaybeInit = None,
+    norm: MaybeNorm = None,
+    residual: Residual = False,
+    dropout: MaybeDropout = None,
     optimizer: MaybeOptimizer = None,
     lr: LearningRate = None,
     batch_size: MaybeBatchSize = None,
@@ -238,7 +251,10 @@ def fit(
     """
     output = Output(json, out, [save])
     before = None if resume is None else sc.load_run(resume)
-    network = _network(before, activation=activation, depth=depth, width=width, init=init)
+    network = _network(
+        before, activation=activation, depth=depth, width=width, init=init,
+        norm=norm, residual=residual or None, dropout=dropout,
+    )  # fmt: skip
     recipe = _recipe(
         before, optimizer, lr,
         batch_size=batch_size, epochs=epochs, loss=loss, schedule=schedule, patience=patience, clip_norm=clip_norm,
@@ -289,7 +305,7 @@ def _truth(data: str, run: sc.Run) -> Iterator[Table]:
 
 def _say_diverged(run: sc.Run) -> None:
     fail(
-        f"the network diverged at step {run.outcome.diverged_step} in layer {run.outcome.diverged_layer}: "
+        f"the network diverged at step {run.outcome.diverged_step} in layer {run.diverged_layer}: "
         "its numbers grew beyond all bounds. Lower the learning rate (--lr), or clip the gradient (--clip-norm 1).",
         DIVERGED,
     )
@@ -391,6 +407,9 @@ def flow(
     depth: Depth = 4,
     width: Width = 64,
     init: Init = "auto",
+    norm: MaybeNorm = None,
+    residual: Residual = False,
+    dropout: Dropout = 0.0,
     loss: MaybeLoss = None,
     target: Target = None,
     task: Task = None,
@@ -408,7 +427,10 @@ def flow(
     if threads is not None:
         positive_integer("threads", threads)  # taken as by all commands; this one computes on a single core
     output = Output(json, out)
-    network = _network(None, activation=activation, depth=depth, width=width, init=init)
+    network = _network(
+        None, activation=activation, depth=depth, width=width, init=init,
+        norm=norm, residual=residual, dropout=dropout,
+    )  # fmt: skip
     dataset = sc.load(data, target, task=task)
     output.show_data(dataset)
     measured = sc.flow(network, dataset, seed=seed, loss=loss)

@@ -57,6 +57,13 @@ MaybeWidth: TypeAlias = Annotated[int | None, _option("N", "Units of each hidden
 INIT = "Initial weights: auto, glorot_normal, he_normal, 'normal(std=0.1)', …"
 Init: TypeAlias = Annotated[str, _option("NAME", INIT)]
 MaybeInit: TypeAlias = Annotated[str | None, _option("NAME", INIT, unset="auto")]
+MaybeNorm: TypeAlias = Annotated[
+    str | None, _option("NAME", "Normalize before each activation: batch, layer or rms.", unset="none")
+]
+Residual: TypeAlias = Annotated[bool, typer.Option("--residual", help="Add each hidden layer's input to its output.")]
+DROPOUT = "Share of each hidden layer's outputs that training sets to zero."
+Dropout: TypeAlias = Annotated[float, _option("RATE", DROPOUT)]
+MaybeDropout: TypeAlias = Annotated[float | None, _option("RATE", DROPOUT, unset="0")]
 
 # ---------------------------------------------------------------------------------------------- the training
 
