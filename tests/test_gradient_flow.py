@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from trainings import stack
 
-from schuss.activations import gaussian_mean, sigmoid
+from schuss.activations import sigmoid
 from schuss.data import Dataset, load
 from schuss.engines import QUANTITIES
 from schuss.engines.encoded import engine_data
 from schuss.engines.passes import backward, forward, weights
 from schuss.errors import InvalidInput, UnknownName
 from schuss.expressions import Expression, substitute, symbol
+from schuss.gaussian import gaussian_mean
 from schuss.insight.gradient_flow import FlowHistory, GradientFlow, flow, hidden_flow
 from schuss.layers import BatchNorm, Dense, LayerNorm, Residual, RMSNorm
 from schuss.losses import softmax_cross_entropy

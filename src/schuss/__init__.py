@@ -35,6 +35,7 @@ from schuss.activations import (
     softsign,
     squared_relu,
     squareplus,
+    tailor,
     tanh,
     tanh_shrink,
 )
@@ -74,7 +75,7 @@ __all__ = [
     "fit", "fit_many", "flow", "gd", "gelu", "gelu_tanh", "hard_sigmoid", "hard_silu", "hard_tanh", "identity",
     "initializer", "initializers", "leaky_relu", "load", "load_run", "log_sigmoid", "loss", "losses", "mish", "mlp",
     "momentum", "nesterov", "optimizer", "optimizers", "relu", "relu6", "rmsprop", "schedule", "schedules", "selu",
-    "sgd", "sigmoid", "silu", "softplus", "softsign", "squared_relu", "squareplus", "tanh", "tanh_shrink",
+    "sgd", "sigmoid", "silu", "softplus", "softsign", "squared_relu", "squareplus", "tailor", "tanh", "tanh_shrink",
 ]  # fmt: skip
 
 

@@ -38,7 +38,7 @@ class Case(NamedTuple):
 
 def within_budget(case: Case) -> Case:
     """The case with so few epochs, and then so few rows, that one training takes at most WORK operations."""
-    weights = sum(layer.n_in * layer.n_out for layer in case.layers)
+    weights = sum(layer.n_parameters for layer in case.layers)
     rows = len(case.data.train)
     epochs = min(case.recipe.epochs, max(FEWEST_EPOCHS, int(WORK / (6 * weights * rows))))
     affordable = int(WORK / (6 * weights * epochs))

@@ -44,10 +44,11 @@ class Result(NamedTuple):
 
 @dataclass(frozen=True)
 class Trial:
-    """A cure that was tried: what came of it, and whether it restores learning."""
+    """A cure that was tried: what came of it, whether it undoes the cause itself, helps, and restores learning."""
 
     cure: Cure
     after: Result
+    direct: bool
     helps: bool
     cured: bool
 

@@ -19,8 +19,11 @@ FEWEST_EPOCHS = 5
 LEARNS = 0.8
 """Learned from here on, nothing keeps the network from learning: what may still be gained is tuning, not a fault."""
 
-CLEARLY = 0.2
-"""A cure that raises *learned* by less is no proof of a fault: seeds alone move it by about 0.05, tuning by 0.1."""
+CLEARLY_WORSE = 0.75
+"""A case is clearly worse than its cured one if it learned at most this share of what that one learned."""
+
+LEAST_GAIN = 0.1
+"""A cure that raises *learned* by less is no proof of a fault: seeds alone move it by about 0.05."""
 
 ALSO_ON_NEW_ROWS = 0.25
 """Of the gain on the training part at least this share must be seen on the validation part: to memorize is no cure."""

@@ -118,10 +118,9 @@ class _Visit:
             if sign is None:
                 continue
             trials = self.try_cures(suspect, seen.trained)
-            direct = [trial.after.learned for trial in trials if trial.cure in suspect.cures and trial.helps]
-            if direct:
+            if any(trial.helps and trial.direct for trial in trials):
                 found.append((suspect, sign, trials))
-                if max(direct) >= thresholds.LEARNS:
+                if _best(trials) >= thresholds.LEARNS:
                     break
         if found:
             best = max(_best(trials) for _, _, trials in found)
@@ -135,15 +134,19 @@ class _Visit:
 
     def try_cures(self, suspect: Suspect, own: Measured) -> list[Trial]:
         """Every cure of a suspect, measured in one population, and whether it helps and restores."""
-        changed = applicable([*suspect.cures, *(suspect.relief if self.prove else ())], self.case)
+        direct = [*suspect.direct(self.case)]
+        changed = applicable([*direct, *(suspect.relief if self.prove else ())], self.case)
         measured = self.laboratory.measure([case for _, case in changed])
-        helping = [suspect.helps(own, after) for after in measured]
-        best = max((suspect.worth(after) for after, helps in zip(measured, helping, strict=True) if helps), default=0.0)
+        helping = [after for after in measured if suspect.helps(own, after)]
         return [
-            Trial(cure, Result.of(after), helps, helps and suspect.worth(after) >= thresholds.AS_GOOD * best)
-            for (cure, _), after, helps in zip(changed, measured, helping, strict=True)
-        ]
+            Trial(
+                cure, Result.of(after), direct=cure in direct,
+                helps=after in helping, cured=after in helping and suspect.restores(after, helping),
+            )
+            for (cure, _), after in zip(changed, measured, strict=True)
+        ]  # fmt: skip
 
 
 def _best(trials: Sequence[Trial]) -> float:
-    return max(trial.after.learned for trial in trials if trial.helps)
+    """The most that a direct cure has learned."""
+    return max(trial.after.learned for trial in trials if trial.helps and trial.direct)
