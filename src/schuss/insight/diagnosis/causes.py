@@ -84,15 +84,18 @@ SUSPECTS = (
         (cures.ADAM, cures.LAYER_NORM, cures.RESIDUAL),
     ),
     Suspect(
-        "exploding_gradient", signs.exploding, _always(cures.INIT_AUTO, cures.TAILORED), (cures.CLIPPED, cures.LAYER_NORM)
+        "exploding_gradient",
+        signs.exploding,
+        _always(cures.INIT_AUTO, cures.TAILORED),
+        (cures.CLIPPED, cures.LAYER_NORM),
     ),
     Suspect("learning_rate_too_high", signs.rate_too_high, cures.lower_rates, (cures.CLIPPED,)),
     Suspect("dead_units", signs.died, _always(cures.LEAKY_RELU), (cures.LAYER_NORM,)),
     Suspect("learning_rate_too_low", signs.rate_too_low, cures.higher_rates, (cures.ADAM,)),
-    Suspect("plateau_of_full_batch", signs.full_batch, _always(cures.BATCHES, cures.SGD, cures.MOMENTUM), (cures.ADAM,)),
+    Suspect(
+        "plateau_of_full_batch", signs.full_batch, _always(cures.BATCHES, cures.SGD, cures.MOMENTUM), (cures.ADAM,)
+    ),
 )
 """Root causes before what follows from them: zero weights have a vanishing gradient, too."""
 
-OVERFITTING = Overfitting(
-    "overfitting", signs.overfitting, _always(cures.PATIENCE, cures.DROPOUT, cures.DECAY)
-)
+OVERFITTING = Overfitting("overfitting", signs.overfitting, _always(cures.PATIENCE, cures.DROPOUT, cures.DECAY))

@@ -49,16 +49,16 @@ def applicable(cures: Iterable[Cure], case: Case) -> list[tuple[Cure, Case]]:
 # ---------------------------------------------------------------------------------------------- weights, activations
 
 
-def _each_dense(
-    change: Callable[[Dense], Dense], case: Case, output_init: Initializer | None = None
-) -> Case:
+def _each_dense(change: Callable[[Dense], Dense], case: Case, output_init: Initializer | None = None) -> Case:
     def changed(layer: Description) -> Description:
         if isinstance(layer, Residual):
             return Residual(*map(changed, layer.layers))
         return change(layer) if isinstance(layer, Dense) else layer
 
     network = case.network
-    return case._replace(network=_rebuilt(network, list(map(changed, network.hidden)), output_init or network.output_init))
+    return case._replace(
+        network=_rebuilt(network, list(map(changed, network.hidden)), output_init or network.output_init)
+    )
 
 
 def _rebuilt(network: Network, hidden: Sequence[Description], output_init: Initializer) -> Network:
@@ -143,7 +143,9 @@ def _blocks(network: Network, *, norm: bool, residual: bool) -> list[Description
             continue
         if not isinstance(layer, Dense):
             raise InvalidInput("this is for plain stacks of Dense layers.")
-        block: list[Description] = [Dense(layer.units, identity, layer.init, layer.bias), LayerNorm(layer.activation)] if norm else [layer]
+        block: list[Description] = (
+            [Dense(layer.units, identity, layer.init, layer.bias), LayerNorm(layer.activation)] if norm else [layer]
+        )
         built += [Residual(*block)] if residual and width == layer.units else block
         width = layer.units
     return built
@@ -208,7 +210,9 @@ ADAM = Cure(
 
 def _in_batches(case: Case) -> Case:
     rule = case.recipe.optimizer
-    return case._replace(recipe=replace(case.recipe, optimizer=sgd(lr=rule.lr) if rule.full_batch else rule, batch_size=32))
+    return case._replace(
+        recipe=replace(case.recipe, optimizer=sgd(lr=rule.lr) if rule.full_batch else rule, batch_size=32)
+    )
 
 
 BATCHES = Cure("mini-batches of 32", "update after every 32 rows instead of once an epoch", _in_batches)
@@ -246,7 +250,9 @@ def _with_dropout(case: Case) -> Case:
     return case._replace(network=_rebuilt(case.network, hidden, case.network.output_init))
 
 
-DROPOUT = Cure("dropout 0.3", "leave out 3 of 10 units at random in every step, so that none relies on others", _with_dropout)
+DROPOUT = Cure(
+    "dropout 0.3", "leave out 3 of 10 units at random in every step, so that none relies on others", _with_dropout
+)
 
 # ---------------------------------------------------------------------------------------------- the data
 

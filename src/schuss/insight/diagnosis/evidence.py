@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schuss.engines.encoded import engine_data
-from schuss.engines.reference import forward, targets_of, weights
+from schuss.engines.passes import forward, weights
+from schuss.engines.reference import targets_of
 from schuss.insight.diagnosis.cases import Case, constant_losses
 from schuss.insight.diagnosis.laboratory import Measured
 from schuss.insight.diagnosis.scaling import numeric_inputs
@@ -39,22 +40,23 @@ class Evidence:
         part = engine_data(case.data, loss).train
         X, target = part.X[:_ROWS].astype(np.float64), targets_of(loss, part)[:_ROWS]
         with np.errstate(all="ignore"):
-            outputs = forward(case.layers, self._initial.astype(np.float64), X).outputs
+            outputs = forward(case.layers, self._initial.astype(np.float64), X, batch_statistics=True).outputs
             ratio = float(np.mean(loss.values(outputs, target))) / constant_losses(case)[0]
         return ratio if math.isfinite(ratio) else math.inf
 
     @cached_property
     def symmetric_layers(self) -> tuple[int, ...]:
         """Hidden layers (from 1) whose units all start with the same weights and bias: they stay the same."""
-        views = weights(self.case.layers, self._initial)[:-1]
-        same = [W.shape[1] > 1 and bool(np.all(W[:, :1] == W) and np.all(b == b[0])) for W, b in views]
+        views = zip(self.case.layers[:-1], weights(self.case.layers, self._initial), strict=False)
+        dense = [arrays for layer, arrays in views if layer.kind == "dense"]
+        same = [W.shape[1] > 1 and bool(np.all(W[:, :1] == W) and np.all(b == b[0])) for W, b in dense]
         return tuple(number for number, is_same in enumerate(same, 1) if is_same)
 
     @cached_property
     def linear_layers(self) -> tuple[int, ...]:
         """Hidden layers (from 1) whose activation has the same slope everywhere."""
         z = np.linspace(-10, 10, 2001)
-        slopes = [layer.activation.slope(z) for layer in self.case.layers[:-1]]
+        slopes = [layer.activation.slope(z) for layer in self.flow.layers]
         return tuple(number for number, slope in enumerate(slopes, 1) if np.ptp(slope) <= 1e-12 * abs(slope).max())
 
     @cached_property
@@ -72,7 +74,7 @@ class Evidence:
     @cached_property
     def bounded_layers(self) -> tuple[int, ...]:
         """Hidden layers (from 1) whose activation is flat on both ends."""
-        ranges = [layer.activation.range for layer in self.case.layers[:-1]]
+        ranges = [layer.activation.range for layer in self.flow.layers]
         return tuple(number for number, ends in enumerate(ranges, 1) if all(map(math.isfinite, ends)))
 
     @cached_property

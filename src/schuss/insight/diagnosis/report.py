@@ -7,13 +7,14 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from schuss import tables
-from schuss.insight.diagnosis.script import described
+from schuss.insight.diagnosis.script import counted
 from schuss.wording import MISSING, mean_and_spread, significant
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from schuss.insight.diagnosis.findings import Diagnosis, Finding, Result
+    from schuss.network import Network
 
 _WIDTH = 79
 
@@ -37,7 +38,7 @@ WHAT = {
 def report(diagnosis: Diagnosis) -> list[str | Table]:
     """Sentences and tables, in the order in which they are read."""
     network, recipe, _ = diagnosis.case
-    parts: list[str | Table] = [_wrapped(f"{described(network)}; {recipe}"), _budget(diagnosis), ""]
+    parts: list[str | Table] = [_wrapped(f"{_described(network)}; {recipe}"), _budget(diagnosis), ""]
     if diagnosis.healthy and diagnosis.before is not None:
         parts += [_wrapped(f"Healthy: {_course(diagnosis.before)} Nothing keeps this network from learning."), ""]
     for number, finding in enumerate(diagnosis.findings, 1):
@@ -57,6 +58,11 @@ def as_text(diagnosis: Diagnosis) -> str:
 
 def _wrapped(text: str, indent: str = "") -> str:
     return textwrap.fill(text, _WIDTH, initial_indent=indent, subsequent_indent=indent)
+
+
+def _described(network: Network) -> str:
+    """The hidden layers in one line, equal ones counted."""
+    return ", ".join(counted([*map(repr, network.hidden)], "{n} × {text}")) or "no hidden layers"
 
 
 def _budget(diagnosis: Diagnosis) -> str:

@@ -29,7 +29,7 @@ def symmetric(seen: Evidence) -> Sign | None:
     layers = seen.symmetric_layers
     if not layers:
         return None
-    units = seen.case.layers[layers[0] - 1].n_out
+    units = seen.flow.layers[layers[0] - 1].n_out
     return Sign(
         layers,
         {"units": units, "different_units": 1},
@@ -40,7 +40,7 @@ def symmetric(seen: Evidence) -> Sign | None:
 
 def linear(seen: Evidence) -> Sign | None:
     layers = seen.linear_layers
-    if not layers or len(layers) < len(seen.case.layers) - 1:
+    if not layers or len(layers) < len(seen.flow.layers):
         return None
     return Sign(
         layers,
