@@ -23,13 +23,15 @@ from schuss.wording import rate
 class Cure:
     """A change of a case: its name, what it does, and the function that does it.
 
-    `on_data` names the public function if it is the data that changes.
+    `on_data` names the public function if it is the data that changes. `beside` is the part of a change of two parts
+    that is not the point: what that part brings alone does not speak for the other.
     """
 
     change: str
     detail: str
     apply: Callable[[Case], Case]
     on_data: str = ""
+    beside: Cure | None = None
 
 
 def applicable(cures: Iterable[Cure], case: Case) -> list[tuple[Cure, Case]]:
@@ -206,6 +208,19 @@ ADAM = Cure(
     "divide each step by the gradient's own size, which hides how small it is",
     lambda case: case._replace(recipe=replace(case.recipe, optimizer=adam)),
 )
+
+
+def _with_adam(cure: Cure) -> Cure:
+    """Two changes at once, where the learning rate was chosen for what is cured."""
+    return Cure(
+        f"{cure.change}, adam",
+        f"{cure.detail}; and {ADAM.detail}",
+        lambda case: ADAM.apply(cure.apply(case)),
+        beside=ADAM,
+    )
+
+
+TANH_ADAM, TAILORED_ADAM = _with_adam(TANH), _with_adam(TAILORED)
 
 
 def _in_batches(case: Case) -> Case:

@@ -52,6 +52,10 @@ class Measured:
         return self.median(lambda run: run.learned)
 
     @property
+    def worst_learned(self) -> float:
+        return min(run.learned for run in self.runs)
+
+    @property
     def best_valid_learned(self) -> float:
         return self.median(lambda run: run.best_valid_learned)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schuss.insight.diagnosis import thresholds
 from schuss.insight.diagnosis.evidence import Evidence
@@ -87,7 +88,7 @@ def saturated(seen: Evidence) -> Sign | None:
 
 
 def dead(seen: Evidence) -> Sign | None:
-    return _dead_in(seen.flow.dead, "before training begins")
+    return _dead_in(seen.dead, "before training begins")
 
 
 def died(seen: Evidence) -> Sign | None:
@@ -95,7 +96,7 @@ def died(seen: Evidence) -> Sign | None:
     return _dead_in(np.median(ends, axis=0), "after training")
 
 
-def _dead_in(shares: Sequence[float] | np.ndarray, when: str) -> Sign | None:
+def _dead_in(shares: NDArray[np.float64], when: str) -> Sign | None:
     layers = tuple(n for n, dead in enumerate(shares, 1) if dead >= thresholds.DEAD)
     if not layers:
         return None
@@ -106,6 +107,12 @@ def _dead_in(shares: Sequence[float] | np.ndarray, when: str) -> Sign | None:
         f"{100 * worst:.0f} % of the units of a layer are dead {when}: their slope is 0 on every row, so no gradient "
         "will ever move them again.",
     )
+
+
+def stands_still(seen: Evidence) -> Sign | None:
+    """A vanishing gradient of which the optimizer leaves the first layer nothing to move by."""
+    first, last = _update(seen, 0), _update(seen, -1)
+    return None if first >= thresholds.MOVES * last else vanishing(seen)
 
 
 def vanishing(seen: Evidence) -> Sign | None:
@@ -130,7 +137,8 @@ def vanishing(seen: Evidence) -> Sign | None:
 
 def exploding(seen: Evidence) -> Sign | None:
     first, loss = float(seen.flow.relative[0]), seen.initial_loss
-    if first <= thresholds.EXPLODED and loss <= thresholds.EXPLODED:
+    grew = first > thresholds.EXPLODED or loss > thresholds.EXPLODED  # neither where first is no number
+    if not grew or saturated(seen) is not None:  # of a bounded activation's explosion the flat ends tell
         return None
     grows = 10**-seen.flow.decades_per_layer
     relative = seen.flow.relative
@@ -203,7 +211,7 @@ def overfitting(seen: Evidence) -> Sign | None:
     """The validation loss is far above its lowest, while the training loss went on falling."""
     own = seen.trained
     lost = own.best_valid_learned - own.valid_learned
-    if lost < thresholds.OVERFITTED or own.learned - own.valid_learned < thresholds.OVERFITTED:
+    if lost < thresholds.OVERFITTED or own.learned < thresholds.BY_HEART:
         return None
     return Sign(
         (),
