@@ -22,7 +22,8 @@ CAUSES = (
 class Suspect(NamedTuple):
     """A cause with the sign that raises the suspicion.
 
-    `direct` cures undo the cause itself: if none of them helps, it is not the cause. `relief` may help with others, too.
+    `direct` cures undo the cause itself: if none of them helps, it is not the cause. `relief` may help with others,
+    too.
     """
 
     cause: str
@@ -78,14 +79,15 @@ def _always(*chosen: Cure) -> Callable[[Case], Sequence[Cure]]:
     return lambda _: chosen
 
 
-_VANISHING = (
-    _always(cures.INIT_AUTO, cures.TAILORED, cures.TANH, cures.RELU),
-    (cures.ADAM, cures.LAYER_NORM, cures.RESIDUAL, cures.TAILORED_ADAM),
-)
+def _against_vanishing(case: Case) -> Sequence[Cure]:
+    return cures.INIT_AUTO, *cures.tailored(case), cures.TANH, cures.RELU
+
+
+_VANISHING = (_against_vanishing, (cures.ADAM, cures.LAYER_NORM, cures.RESIDUAL, cures.with_adam(cures.TANH)))
 
 SUSPECTS = (
     Suspect("symmetric_weights", signs.symmetric, _always(cures.INIT_AUTO)),
-    Suspect("no_nonlinearity", signs.linear, _always(cures.RELU, cures.TANH, cures.TANH_ADAM)),
+    Suspect("no_nonlinearity", signs.linear, _always(cures.RELU, cures.TANH, cures.with_adam(cures.TANH))),
     Suspect("unscaled_inputs", signs.unscaled_inputs, _always(cures.STANDARD_INPUTS)),
     Suspect("unscaled_target", signs.unscaled_target, _always(cures.STANDARD_TARGET)),
     Suspect("exploding_gradient", signs.exploding, _always(cures.INIT_AUTO), (cures.CLIPPED, cures.LAYER_NORM)),

@@ -39,6 +39,7 @@ class Result(NamedTuple):
         return cls(*(getattr(measured, name) for name in cls._fields))
 
     def to_json(self) -> dict[str, float | None]:
+        """The numbers by name; None for what is not a finite number."""
         return {name: for_json(value) for name, value in self._asdict().items()}
 
 
@@ -53,6 +54,7 @@ class Trial:
     cured: bool
 
     def to_json(self) -> dict[str, Any]:
+        """The trial as plain values."""
         return {
             "change": self.cure.change,
             "detail": self.cure.detail,
@@ -70,6 +72,7 @@ class Proof(NamedTuple):
     cured: bool
 
     def to_json(self) -> dict[str, Any]:
+        """The proof as plain values."""
         return {"before": self.before.to_json(), "after": self.after.to_json(), "cured": self.cured}
 
 

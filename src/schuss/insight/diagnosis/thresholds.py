@@ -49,11 +49,15 @@ VANISHED = 1e-2
 EXPLODED = 10.0
 """δ of the first layer over that of the last, or the initial loss over the constant predictor's, from here on."""
 
-DEAD = 0.4
-"""Share of units without any slope in the worst layer; deep healthy ReLU stacks reach 0.3, as their rows grow alike."""
+DEAD = 0.6
+"""Share of units without any slope in the worst layer. In a deep healthy ReLU stack it comes near to a half: the rows
+grow alike, and a unit is active on all of them or on none."""
 
 SATURATED = 0.3
-"""Share of units × rows on the flat ends of a bounded activation, before training."""
+"""Share of units × rows on the flat ends of a bounded activation, before training, ..."""
+
+LARGE_Z = 2.0
+"""... in a layer whose z is that large: with z of size 1 half of a ReLU6 is flat, and nothing wrong with it."""
 
 FARTHEST_SCALE = 5.0
 """A column whose root mean square is above 5 or below 1/5 is not what the initial weights were made for: that is 1."""
