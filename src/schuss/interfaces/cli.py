@@ -31,6 +31,7 @@ from schuss.interfaces.options import (
     Depth,
     Dropout,
     Epochs,
+    Fix,
     Init,
     Json,
     LearningRate,
@@ -142,6 +143,8 @@ def schuss(
     $ schuss fit churn.csv --target Exited --save churn.schuss
 
     $ schuss flow digits --depth 20 --activation sigmoid
+
+    $ schuss doctor digits --depth 20 --activation sigmoid
     """
 
 
@@ -309,6 +312,67 @@ def _say_diverged(run: sc.Run) -> None:
         "its numbers grew beyond all bounds. Lower the learning rate (--lr), or clip the gradient (--clip-norm 1).",
         DIVERGED,
     )
+
+
+# ---------------------------------------------------------------------------------------------- doctor
+
+
+@app.command(rich_help_panel="Commands")
+def doctor(
+    data: DataArgument,
+    *,
+    activation: MaybeActivation = None,
+    depth: MaybeDepth = None,
+    width: MaybeWidth = None,
+    init: MaybeInit = None,
+    norm: MaybeNorm = None,
+    residual: Residual = False,
+    dropout: MaybeDropout = None,
+    optimizer: MaybeOptimizer = None,
+    lr: LearningRate = None,
+    batch_size: MaybeBatchSize = None,
+    epochs: MaybeEpochs = None,
+    loss: MaybeLoss = None,
+    schedule: MaybeSchedule = None,
+    patience: Patience = None,
+    clip_norm: ClipNorm = None,
+    seeds: Seeds = 3,
+    fix: Fix = None,
+    target: Target = None,
+    task: Task = None,
+    seed: Seed = 0,
+    threads: Threads = None,
+    json: Json = None,
+) -> None:
+    """Why does this network not learn? The cause, its evidence, the cure, and the proof.
+
+    $ schuss doctor digits --depth 20 --activation sigmoid --init glorot_normal --optimizer sgd
+
+    $ schuss doctor churn.csv --target Exited --lr 3 --fix mended.py
+    """
+    output = Output(json, files=[fix])
+    network = _network(
+        None, activation=activation, depth=depth, width=width, init=init,
+        norm=norm, residual=residual or None, dropout=dropout,
+    )  # fmt: skip
+    recipe = _recipe(
+        None, optimizer, lr,
+        batch_size=batch_size, epochs=epochs, loss=loss, schedule=schedule, patience=patience, clip_norm=clip_norm,
+    )  # fmt: skip
+    dataset = sc.load(data, target, task=task)
+    output.show_data(dataset)
+    code = 0
+    try:
+        with shown_progress() as progress:
+            found = sc.doctor(network, dataset, recipe, seed=seed, seeds=seeds, threads=threads, progress=progress)
+    except sc.VisitInterrupted as interrupt:
+        found, code = interrupt.diagnosis, INTERRUPTED
+        typer.echo(f"{interrupt}; what is known so far follows.", err=True)
+    output.write_json(found.to_json)
+    output.show(*found.report())
+    if fix is not None:
+        describe.write_fix(found, fix, describe.loading(data, target, task), output)
+    raise typer.Exit(code)
 
 
 # ---------------------------------------------------------------------------------------------- predict, flow

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import schuss as sc
 from schuss import formulas, tables, wording
-from schuss.interfaces.output import Output, Picture
+from schuss.interfaces.output import STDOUT, Output, Picture
+from schuss.writing import write_atomically
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,6 +44,28 @@ def show_run(run: sc.Run, output: Output, *more: Table) -> None:
         output.show(tables.scores_table(scores, run.score_name), *more)
     state = run.outcome.state
     output.show(f"{run.status} after {state.epoch} epochs, {state.step} updates, {run.outcome.seconds:.3f} s.")
+
+
+def loading(data: str, target: str | None, task: str | None) -> str:
+    """The Python expression that loads what the command line named.
+
+    >>> loading("churn.csv", "Exited", None)
+    "sc.load('churn.csv', 'Exited')"
+    """
+    wanted = ([repr(target)] if target is not None else []) + ([f"task={task!r}"] if task is not None else [])
+    return f"sc.load({', '.join([repr(data), *wanted])})"
+
+
+def write_fix(diagnosis: sc.Diagnosis, file: Path, load: str, output: Output) -> None:
+    """The cured network as a script, if there is a cure."""
+    if not any(finding.cure for finding in diagnosis.findings):
+        output.show(f"{file} was not written: there is no cure to write.")
+        return
+    if file == STDOUT:
+        sys.stdout.write(diagnosis.script(load))
+        return
+    write_atomically(file, diagnosis.script(load).encode())
+    output.show(f"script: {file}")
 
 
 def run_pictures(run: sc.Run, data: sc.Dataset) -> dict[str, Picture]:

@@ -37,6 +37,7 @@ Pictures: TypeAlias = Annotated[Path | None, _option("FOLDER", "Draw pictures, i
 CsvFile: TypeAlias = Annotated[Path, _option("FILE", "Where the CSV goes; - is standard output.")]
 Save: TypeAlias = Annotated[Path | None, _option("FILE", "Keep the run, for predict and --resume.")]
 Resume: TypeAlias = Annotated[Path | None, _option("FILE", "Train a kept run on, up to --epochs in all.")]
+Fix: TypeAlias = Annotated[Path | None, _option("FILE", "Write the cured network as a Python script that runs.")]
 RunArgument: TypeAlias = Annotated[Path, typer.Argument(metavar="RUN", help="A file that fit --save wrote.")]
 TABLE = "A file with the columns that the run was trained on."
 TableArgument: TypeAlias = Annotated[str, typer.Argument(metavar="TABLE", help=TABLE)]
