@@ -81,7 +81,10 @@ def _budget(diagnosis: Diagnosis) -> str:
 def _health(before: Result) -> str:
     if before.learned >= thresholds.LEARNS:
         return "Healthy: nothing keeps this network from learning."
-    return "No fault found: nothing that was changed, one thing at a time, makes it learn clearly more."
+    return (
+        "Healthy, as far as can be seen: nothing that was changed, one thing at a time, makes this network learn "
+        "clearly more."
+    )
 
 
 def _course(before: Result) -> str:
