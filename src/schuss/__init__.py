@@ -39,7 +39,7 @@ from schuss.activations import (
     tanh_shrink,
 )
 from schuss.comparison.protocol import Interrupted, compare
-from schuss.comparison.study import Study
+from schuss.comparison.study import Study, open_study
 from schuss.data import Dataset, Encoding, Part, load
 from schuss.errors import SchussError
 from schuss.initializers import Initializer, initializer
@@ -71,7 +71,7 @@ __all__ = [
     "Study", "activation", "activations", "adagrad", "adam", "adamw", "celu", "compare", "elu", "expressions",
     "fit", "fit_many", "flow", "gd", "gelu", "gelu_tanh", "hard_sigmoid", "hard_silu", "hard_tanh", "identity",
     "initializer", "initializers", "leaky_relu", "load", "load_run", "log_sigmoid", "loss", "losses", "mish",
-    "mlp", "momentum", "nesterov", "optimizer", "optimizers", "relu", "relu6", "rmsprop", "schedule",
+    "mlp", "momentum", "nesterov", "open_study", "optimizer", "optimizers", "relu", "relu6", "rmsprop", "schedule",
     "schedules", "selu", "sgd", "sigmoid", "silu", "softplus", "softsign", "squared_relu", "squareplus", "tanh",
     "tanh_shrink",
 ]  # fmt: skip

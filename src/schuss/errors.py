@@ -31,6 +31,10 @@ class RunFileError(InvalidInput):
     """A run file that is truncated, edited or written by something else."""
 
 
+class StudyFileError(InvalidInput):
+    """A study file that is damaged, in use, out of space, of another version, or none at all."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownName:
     """Build the error for a name that is not among the known ones.
 

@@ -1,76 +1,167 @@
-"""What a comparison found: one row a network, the ranking, the curves and the gradient flow of each activation."""
+"""What a comparison found: a row a network, the ranking, the curves and the flow of the gradient."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss import charts, tables, wording
-from schuss.comparison.statistics import Ranked, Row, ranking
-from schuss.insight.gradient_flow import GradientFlow
+from schuss import charts, runfile, tables, wording
+from schuss.comparison.competitors import Competitor, varying
+from schuss.comparison.records import Curves, Row, curves, flows
+from schuss.comparison.storage import Arrays, Comparison, StudyFile
+from schuss.comparison.trials import Tried, best_of
+from schuss.errors import unknown_name
+from schuss.insight.gradient_flow import FlowHistory, GradientFlow, hidden_flow
+from schuss.network import Network
 
 if TYPE_CHECKING:
+    import os
+
     from matplotlib.figure import Figure
+    from polars import DataFrame
+
+
+class Ranked(NamedTuple):
+    """A competitor with its chosen trial, and how it did on the fresh seeds; of all its networks, how many diverged."""
+
+    competitor: Competitor
+    learning_rate: float
+    settings: str
+    test_score: float
+    test_score_std: float
+    valid_score: float
+    diverged: int
+    networks: int
+
+    @property
+    def activation(self) -> str:
+        """The name of the activation."""
+        return self.competitor.activation
+
+    @property
+    def optimizer(self) -> str:
+        """The name of the optimizer, without what is tuned."""
+        return self.competitor.optimizer
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Study:
-    """A finished comparison, or the finished part of one.
+    """A comparison, finished or as far as it came.
 
-    rows : a Row for each network.
-    curves : for each row the history of its training, by name as in `Run.history`.
-    flows : the gradient flow at initialization for each activation.
+    rows : a Row for each network: trials first, then the final runs on fresh seeds.
+    curves : for each row the course of its training: epoch, seconds, train_loss, valid_loss, score (on valid).
+    tasks : the data sets by name, each with what is learned: classification or regression.
     expected : how many networks were asked for; more than there are rows if the comparison was interrupted.
+    measured : for some of the rows the gradient flow through the training, by the number of the row.
+    asked : all that was asked for, as plain values: data sets, competitors, budget, trials, seeds.
+    origin : where it ran: versions, machine, command.
     """
 
-    data: str
-    task: str
     rows: tuple[Row, ...]
-    curves: tuple[Mapping[str, NDArray[np.float64]], ...]
-    flows: Mapping[str, GradientFlow]
+    curves: tuple[Curves, ...]
+    tasks: Mapping[str, str]
     seconds: float
     expected: int
+    measured: Mapping[int, FlowHistory] = field(default_factory=dict)
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def data(self) -> str:
+        """The names of the data sets."""
+        return ", ".join(self.tasks)
+
+    def of(self, data: str) -> Study:
+        """The study of one of its data sets alone."""
+        if data not in self.tasks:
+            raise unknown_name("data set", data, self.tasks)
+        return replace(self._only(lambda row: row.data == data), tasks={data: self.tasks[data]})
+
+    def _only(self, wanted: Callable[[Row], bool]) -> Study:
+        numbers = [number for number, row in enumerate(self.rows) if wanted(row)]
+        return replace(
+            self,
+            rows=tuple(self.rows[number] for number in numbers),
+            curves=tuple(self.curves[number] for number in numbers),
+            measured={new: self.measured[old] for new, old in enumerate(numbers) if old in self.measured},
+        )
+
+    @cached_property
+    def axes(self) -> tuple[str, ...]:
+        """The axes by which competitors are named: activation, optimizer, and all others that vary."""
+        return varying(dict.fromkeys(row.competitor for row in self.rows))
 
     @cached_property
     def ranking(self) -> list[Ranked]:
-        """Competitors by mean test score, each at the learning rate chosen on validation."""
-        return ranking(self.rows)
+        """Competitors by mean test score on the fresh seeds, best first; those that diverged or are not there last."""
+        groups: dict[Competitor, list[Row]] = {}
+        for row in self.rows:
+            groups.setdefault(row.competitor, []).append(row)
+        ranked = [_ranked(competitor, rows) for competitor, rows in groups.items()]
+        return sorted(ranked, key=lambda r: (math.isnan(r.test_score), -r.test_score, -r.valid_score))
+
+    @property
+    def flows(self) -> Mapping[str, GradientFlow]:
+        """The gradient flow at initialization of each kind of network, by the axes that tell them apart."""
+        first: dict[str, GradientFlow] = {}
+        axes = [axis for axis in self.axes if axis in {"activation", "init", "depth", "width"}]
+        for number, history in sorted(self.measured.items()):
+            first.setdefault(self.rows[number].competitor.label(axes), history.first)
+        return first
 
     @property
     def score_name(self) -> str:
         """What a score is: accuracy for classes, R² for numbers."""
-        return "accuracy" if self.task == "classification" else "R²"
+        names = {"accuracy" if task == "classification" else "R²" for task in self.tasks.values()}
+        return names.pop() if len(names) == 1 else "score"
 
     def curves_of(self, ranked: Ranked, quantity: str = "train_loss") -> NDArray[np.float64]:
-        """The curves [seed, epoch] of one competitor at its chosen learning rate; NaN after a divergence."""
-        wanted = (ranked.activation, ranked.optimizer, ranked.learning_rate)
+        """The curves [seed, epoch] of a competitor's final runs; NaN after a divergence."""
         found = [
             curve[quantity]
             for row, curve in zip(self.rows, self.curves, strict=True)
-            if (row.activation, row.optimizer, row.learning_rate) == wanted
+            if row.stage == "final" and row.competitor == ranked.competitor
         ]
-        curves = np.full((len(found), max(map(len, found), default=0)), math.nan)
-        for line, values in zip(curves, found, strict=True):
+        lines = np.full((len(found), max(map(len, found), default=0)), math.nan)
+        for line, values in zip(lines, found, strict=True):
             line[: len(values)] = values
-        return curves
+        return lines
+
+    def frame(self) -> DataFrame:
+        """One tidy row a network, as a polars data frame."""
+        import polars as pl
+
+        values = ((*row[:2], *row.competitor, *row[3:]) for row in self.rows)
+        return pl.DataFrame(values, schema=list(Row.columns()), orient="row", infer_schema_length=None)
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write the frame as CSV."""
+        self.frame().write_csv(path)
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> None:
+        """Write the frame as Parquet."""
+        self.frame().write_parquet(path)
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values; a score that does not exist is None."""
         return {
             "data": self.data,
-            "task": self.task,
+            "tasks": dict(self.tasks),
             "score": self.score_name,
             "networks": len(self.rows),
             "expected": self.expected,
             "seconds": self.seconds,
-            "rows": [_plain(row._asdict()) for row in self.rows],
-            "ranking": [_plain(ranked._asdict()) for ranked in self.ranking],
+            "asked": self.asked,
+            "origin": self.origin,
+            "rows": [_plain(row.tidy()) for row in self.rows],
+            "ranking": [_plain(_flat(ranked)) for ranked in self.ranking],
             "flows": {name: flow.to_json() for name, flow in self.flows.items()},
         }
 
@@ -81,8 +172,8 @@ class Study:
             return "No network of this comparison reached a result."
         best = found[0]
         score = wording.mean_and_spread(best.test_score, best.test_score_std)
-        setting = f"{best.activation} with {best.optimizer} at learning rate {wording.rate(best.learning_rate)}"
-        parts = [f"Best: {setting}, test {self.score_name} {score}."]
+        name = best.competitor.label(self.axes)
+        parts = [f"Best: {name} at learning rate {wording.rate(best.learning_rate)}, test {self.score_name} {score}."]
         reached = {name: [r.test_score for r in found if r.optimizer == name] for name in ("gd", "sgd")}
         if all(reached.values()):
             spans = (f"{name} reaches {_span(scores)}" for name, scores in reached.items())
@@ -97,24 +188,92 @@ class Study:
 
     def plot_losses(self) -> Figure:
         """Training loss against passes over the data, for every competitor at its chosen learning rate."""
-        return charts.loss_chart(self)
+        return charts.loss_chart(self._only(lambda row: row.stage == "final"))
 
     def plot_learning_rates(self) -> Figure:
-        """Validation score against the learning rate: how sensitive each optimizer is."""
-        return charts.learning_rate_chart(self)
+        """Validation score of the trials against the learning rate: how sensitive each optimizer is."""
+        return charts.learning_rate_chart(self._only(lambda row: row.stage == "trial"))
 
     def plot_flows(self) -> Figure:
         """The gradient of each activation at initialization, layer by layer."""
         return charts.flows_chart(self.flows)
 
     def __repr__(self) -> str:
-        best = f", best {self.ranking[0].activation} + {self.ranking[0].optimizer}" if self.rows else ""
+        best = f", best {self.ranking[0].competitor.label(self.axes)}" if self.rows else ""
         return f"Study({self.data}: {len(self.rows)} of {self.expected} networks{best})"
+
+
+def open_study(path: str | os.PathLike[str]) -> Study:
+    """The comparison in a study file that was worked on last, finished or not, also while it goes on.
+
+    StudyFileError for a file that is missing, damaged, of another version, or no study.
+    """
+    file = StudyFile(Path(path), write=False)
+    try:
+        return read_study(file, file.comparison())
+    finally:
+        file.close()
+
+
+def read_study(file: StudyFile, comparison: Comparison) -> Study:
+    """A comparison as it stands in the file."""
+    rows, arrays = file.rows(comparison.id), file.arrays(comparison.id)
+    asked = comparison.asked
+    networks = [runfile.network_from_json(each) for each in asked["networks"]]
+    network_of = {Competitor(**each["axes"]): networks[each["network"]] for each in asked["competitors"]}
+    n_inputs = {each["name"]: each["n_inputs"] for each in asked["data"]}
+    return Study(
+        rows=tuple(rows),
+        curves=tuple(curves(each.curves) for each in arrays),
+        tasks={each["name"]: each["task"] for each in asked["data"]},
+        seconds=comparison.seconds,
+        expected=comparison.expected,
+        measured={
+            number: _history(each, network_of[row.competitor], n_inputs[row.data])
+            for number, (row, each) in enumerate(zip(rows, arrays, strict=True))
+            if each.flow is not None
+        },
+        asked=asked,
+        origin=comparison.origin,
+    )
+
+
+def _history(kept: Arrays, network: Network, n_inputs: int) -> FlowHistory:
+    layers = network.layers(n_inputs, 1)
+    measured = flows(kept.flow or b"", kept.watched)
+    return FlowHistory(tuple(hidden_flow(layers, values, epoch) for epoch, values in measured.items()))
+
+
+def tried(rows: Iterable[Row]) -> list[Tried]:
+    """The trials of one competitor on one data set, as far as they are finished."""
+    return [Tried(row.trial, row.learning_rate, row.valid_score, row.valid_loss) for row in rows if row.stage == "trial"]
+
+
+def _ranked(competitor: Competitor, rows: Sequence[Row]) -> Ranked:
+    best = best_of(tried(rows))
+    final = [row for row in rows if row.stage == "final"]
+    scores = [row.test_score for row in final]
+    chosen = next(row for row in rows if row.trial == best.number)
+    return Ranked(
+        competitor,
+        chosen.learning_rate,
+        chosen.settings,
+        test_score=float(np.mean(scores)) if scores else math.nan,
+        test_score_std=float(np.std(scores, ddof=1)) if len(scores) > 1 else math.nan,
+        valid_score=best.score,
+        diverged=sum(row.status == "diverged" for row in rows),
+        networks=len(rows),
+    )
 
 
 def _span(scores: Sequence[float]) -> str:
     low, high = min(scores), max(scores)
     return f"{high:.3f}" if len(scores) == 1 else f"{low:.3f} to {high:.3f} by activation"
+
+
+def _flat(ranked: Ranked) -> dict[str, Any]:
+    flat = ranked._asdict()
+    return {**flat.pop("competitor")._asdict(), **flat}
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
