@@ -39,6 +39,7 @@ from schuss.activations import (
     tanh_shrink,
 )
 from schuss.comparison.protocol import Interrupted, compare
+from schuss.comparison.session import Standing
 from schuss.comparison.study import Study, open_study
 from schuss.data import Dataset, Encoding, Part, load
 from schuss.errors import SchussError
@@ -67,7 +68,7 @@ __version__ = _version("schuss")
 
 __all__ = [
     "Activation", "Dataset", "Dense", "Encoding", "FlowHistory", "GradientFlow", "Initializer", "Interrupted",
-    "Job", "Loss", "Network", "Optimizer", "Part", "Progress", "Recipe", "Run", "Schedule", "SchussError",
+    "Job", "Loss", "Network", "Optimizer", "Part", "Progress", "Recipe", "Run", "Schedule", "SchussError", "Standing",
     "Study", "activation", "activations", "adagrad", "adam", "adamw", "celu", "compare", "elu", "expressions",
     "fit", "fit_many", "flow", "gd", "gelu", "gelu_tanh", "hard_sigmoid", "hard_silu", "hard_tanh", "identity",
     "initializer", "initializers", "leaky_relu", "load", "load_run", "log_sigmoid", "loss", "losses", "mish",

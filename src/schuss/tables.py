@@ -194,30 +194,26 @@ def flows_table(flows: Mapping[str, FlowShown]) -> Table:
     return table
 
 
-def ranking_table(study: StudyShown) -> Table:
-    """Competitors, best first: the mean test score over seeds with its standard deviation, and what diverged."""
+def ranking_table(study: StudyShown, at_most: int | None = None) -> Table:
+    """Competitors, best first, named by the axes that vary; so many of them at most."""
     table = _table(
         f"Ranking on {_text(study.data)}",
         f"{study.score_name}: mean ± standard deviation over seeds\nlearning rate: the best one on the validation part",
     )
     table.add_column("", justify="right")
-    table.add_column("activation", overflow="fold")
-    table.add_column("optimizer", overflow="fold")
+    for axis in study.axes:
+        table.add_column(_text(axis.replace("_", " ")), overflow="fold")
     for heading in ("learning rate", f"test {study.score_name}", "valid", "diverged"):
         table.add_column(heading, justify="right", no_wrap=True)
-    networks: dict[tuple[str, str], int] = {}
-    for row in study.rows:
-        networks[row.activation, row.optimizer] = networks.get((row.activation, row.optimizer), 0) + 1
-    for place, ranked in enumerate(study.ranking, 1):
-        total = networks[ranked.activation, ranked.optimizer]
+    for place, ranked in enumerate(study.ranking[:at_most], 1):
+        values = (getattr(ranked.competitor, axis) for axis in study.axes)
         table.add_row(
             str(place),
-            _text(ranked.activation),
-            _text(ranked.optimizer),
+            *("all" if value is None else _text(value) for value in values),
             rate(ranked.learning_rate),
             mean_and_spread(ranked.test_score, ranked.test_score_std),
             mean_and_spread(ranked.valid_score, math.nan),
-            _styled(f"{ranked.diverged} of {total}", "red") if ranked.diverged else "0",
+            _styled(f"{ranked.diverged} of {ranked.networks}", "red") if ranked.diverged else "0",
             style="bold" if place == 1 else "",
         )
     return table

@@ -10,9 +10,9 @@ from schuss.errors import InvalidInput, positive_integer
 
 
 class Budget(NamedTuple):
-    """So many epochs, or so many seconds of one core for each network."""
+    """So many seconds of one core for each network, or so many epochs."""
 
-    epochs: int | None = None
+    epochs: int = 0
     seconds: float | None = None
 
     def __str__(self) -> str:
@@ -23,7 +23,7 @@ def find_budget(wanted: object) -> Budget:
     """A budget from a number of epochs or from a text.
 
     >>> find_budget(20), find_budget("20epochs"), find_budget("1.5s")
-    (Budget(epochs=20, seconds=None), Budget(epochs=20, seconds=None), Budget(epochs=None, seconds=1.5))
+    (Budget(epochs=20, seconds=None), Budget(epochs=20, seconds=None), Budget(epochs=0, seconds=1.5))
     """
     if not isinstance(wanted, str):
         return Budget(epochs=positive_integer("the budget in epochs", wanted))

@@ -1,7 +1,7 @@
 """Who takes part: every point of the product of the axes, with the network and the recipe that it stands for.
 
-An axis is what varies between competitors. To add one takes a line in `Competitor` and a line in `AXES`: it is handed to
-`mlp` or to `Recipe` under its own name.
+An axis is what varies between competitors. To add one takes a line in `Competitor` and a line in `AXES`: it is handed
+to `mlp` or to `Recipe` under its own name.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from schuss.network import Network, mlp
 from schuss.optimizers import Optimizer, find_optimizer
 from schuss.recipe import Recipe
 from schuss.schedules import find_schedule
+
+NAMED = ("activation", "optimizer")  # the axes whose values say by themselves what they are
 
 
 class Competitor(NamedTuple):
@@ -39,7 +41,9 @@ class Competitor(NamedTuple):
         'tanh + sgd, depth 8'
         """
         names = [str(getattr(self, axis)) for axis in axes if axis in ("activation", "optimizer")]
-        return ", ".join([*([" + ".join(names)] if names else []), *(_named(self, axis) for axis in axes[len(names) :])])
+        return ", ".join(
+            [*([" + ".join(names)] if names else []), *(_named(self, axis) for axis in axes[len(names) :])]
+        )
 
 
 def _named(competitor: Competitor, axis: str) -> str:
@@ -69,7 +73,7 @@ AXES: dict[str, Axis] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Entrant:
     """A competitor with the definitions that its names stand for; its recipe lacks the learning rate and the epochs."""
 
@@ -111,7 +115,9 @@ def _entrant(chosen: dict[str, Any], networks: dict[tuple[Any, ...], Network]) -
         networks[shape] = _network(**parts["network"])
     training = parts["recipe"]
     rule: Optimizer = training.pop("optimizer")
-    names = {axis: value if isinstance(value, int | None) else str(value) for axis, value in chosen.items()}
+    names: dict[str, Any] = {
+        axis: value if isinstance(value, int | None) else str(value) for axis, value in chosen.items()
+    }
     if rule.full_batch:
         training["batch_size"] = names["batch_size"] = None
     return Entrant(Competitor(**names), networks[shape], rule, training)
@@ -123,8 +129,8 @@ def _network(depth: int, width: int, **more: Any) -> Network:
 
 def _values(axis: str, given: object) -> list[Any]:
     """The values on an axis, at least one and each once."""
-    one = isinstance(given, str) or not isinstance(given, Iterable)
-    found = [AXES[axis].find(each) for each in ([given] if one else given)]  # type: ignore[union-attr]
+    several = given if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+    found = [AXES[axis].find(each) for each in several]
     if not found:
         raise InvalidInput(f"give at least one {axis} to compare.")
     names = list(map(str, found))
@@ -139,4 +145,4 @@ def varying(competitors: Iterable[Competitor]) -> tuple[str, ...]:
     columns = zip(Competitor._fields, zip(*competitors, strict=True), strict=False)
     # That the full batch has no size to vary is not a difference.
     differ = {axis for axis, column in columns if len(set(column) - {None}) > 1}
-    return tuple(axis for axis in Competitor._fields if axis in {"activation", "optimizer"} | differ)
+    return tuple(axis for axis in Competitor._fields if axis in NAMED or axis in differ)

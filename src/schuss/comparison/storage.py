@@ -6,18 +6,21 @@ which comparison; `comparisons` holds what was asked for. docs/study.md describe
 
 from __future__ import annotations
 
+import glob
 import json
 import math
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from schuss.comparison.competitors import Competitor
 from schuss.comparison.locking import Lock
 from schuss.comparison.records import Record, Row
 from schuss.errors import StudyFileError
+
+Result = TypeVar("Result")
 
 FORMAT = 1
 APPLICATION = 0x73636875  # "schu": which program a SQLite file belongs to stands in its head
@@ -30,7 +33,8 @@ _TABLES = f"""
 BEGIN;
 CREATE TABLE comparisons (
     id TEXT PRIMARY KEY, asked TEXT NOT NULL, origin TEXT NOT NULL, opened REAL NOT NULL,
-    seconds REAL NOT NULL DEFAULT 0, expected INTEGER NOT NULL DEFAULT 0, finished INTEGER NOT NULL DEFAULT 0
+    trained INTEGER NOT NULL DEFAULT 0, seconds REAL NOT NULL DEFAULT 0, expected INTEGER NOT NULL DEFAULT 0,
+    finished INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE networks (key BLOB PRIMARY KEY, {", ".join(Record._fields)});
 CREATE TABLE entries (
@@ -38,7 +42,8 @@ CREATE TABLE entries (
     PRIMARY KEY (comparison, place)
 ) WITHOUT ROWID;
 CREATE TABLE calibrations (
-    comparison TEXT NOT NULL, competitor INTEGER NOT NULL, epochs INTEGER NOT NULL, PRIMARY KEY (comparison, competitor)
+    comparison TEXT NOT NULL, data TEXT NOT NULL, competitor TEXT NOT NULL, epochs INTEGER NOT NULL,
+    PRIMARY KEY (comparison, data, competitor)
 ) WITHOUT ROWID;
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {FORMAT};
@@ -73,9 +78,10 @@ class Comparison(NamedTuple):
     id: str
     asked: dict[str, Any]
     origin: dict[str, Any]
+    trained: int
     seconds: float
     expected: int
-    finished: bool
+    finished: int
 
 
 class StudyFile:
@@ -121,7 +127,9 @@ class StudyFile:
     def _check(self) -> None:
         program, version = (self._do(f"PRAGMA {what}").fetchone()[0] for what in ("application_id", "user_version"))
         if program != APPLICATION:
-            raise StudyFileError(f"{self.path} is no study file, but a database of another program. It was not touched.")
+            raise StudyFileError(
+                f"{self.path} is no study file, but a database of another program. It was not touched."
+            )
         if version != FORMAT:
             raise StudyFileError(
                 f"{self.path} is a study file of format {version}, but this version of schuss has format {FORMAT}. "
@@ -155,12 +163,17 @@ class StudyFile:
         update = "ON CONFLICT (id) DO UPDATE SET opened = excluded.opened, finished = 0"
         self._do(f"INSERT INTO comparisons (id, asked, origin, opened) VALUES (?, ?, ?, ?) {update}", values)
 
-    def progress(self, id: str, *, seconds: float, expected: int, finished: bool) -> None:  # noqa: A002
-        """Say how many networks are expected, and how many more seconds were spent."""
+    def account(self, id: str, *, trained: int, seconds: float, expected: int) -> None:  # noqa: A002
+        """Add networks that were trained and the seconds that took, and say how many are expected in all."""
+        values = (trained, seconds, expected, id)
         self._write(
-            "UPDATE comparisons SET seconds = seconds + ?, expected = ?, finished = ? WHERE id = ?",
-            [(seconds, expected, finished, id)],
+            "UPDATE comparisons SET trained = trained + ?, seconds = seconds + ?, expected = ? WHERE id = ?", [values]
         )
+        self.commit()
+
+    def finish(self, id: str) -> None:  # noqa: A002
+        """Say that a comparison is complete."""
+        self._do("UPDATE comparisons SET finished = 1 WHERE id = ?", (id,))
 
     def enter(self, id: str, start: int, entries: Sequence[Entry]) -> None:  # noqa: A002
         """Say which networks stand at the places from `start` on."""
@@ -176,9 +189,9 @@ class StudyFile:
         marks = ", ".join("?" * (1 + len(record)))
         self._write(f"INSERT OR REPLACE INTO networks VALUES ({marks})", [(key, *record)])
 
-    def calibrate(self, id: str, epochs: Sequence[int]) -> None:  # noqa: A002
-        """Keep for how many epochs each competitor trains."""
-        self._write("INSERT OR REPLACE INTO calibrations VALUES (?, ?, ?)", [(id, i, n) for i, n in enumerate(epochs)])
+    def calibrate(self, id: str, data: str, competitor: str, epochs: int) -> None:  # noqa: A002
+        """Keep for how many epochs a competitor trains on a data set."""
+        self._write("INSERT OR REPLACE INTO calibrations VALUES (?, ?, ?, ?)", [(id, data, competitor, epochs)])
 
     def tick(self) -> None:
         """Commit what has waited long enough; to be called a few times a second."""
@@ -205,20 +218,19 @@ class StudyFile:
         found = (self._do("SELECT key FROM networks WHERE key = ?", (key,)).fetchone() for key in keys)
         return {row[0] for row in found if row is not None}
 
-    def calibration(self, id: str) -> list[int]:  # noqa: A002
-        """For how many epochs each competitor trains, as far as it is known."""
-        found = self._do("SELECT epochs FROM calibrations WHERE comparison = ? ORDER BY competitor", (id,))
-        return [row[0] for row in found]
+    def calibration(self, id: str) -> dict[tuple[str, str], int]:  # noqa: A002
+        """For how many epochs each competitor trains on each data set, as far as that was measured."""
+        found = self._do("SELECT data, competitor, epochs FROM calibrations WHERE comparison = ?", (id,))
+        return {(data, competitor): epochs for data, competitor, epochs in self._guard(found.fetchall)}
 
     def comparison(self, id: str | None = None) -> Comparison:  # noqa: A002
         """A comparison by its id, or the one that was worked on last."""
         where = "ORDER BY opened DESC LIMIT 1" if id is None else "WHERE id = ?"
-        found = self._do(
-            f"SELECT id, asked, origin, seconds, expected, finished FROM comparisons {where}", (id,) if id else ()
-        ).fetchone()
+        columns = ", ".join(Comparison._fields)
+        found = self._do(f"SELECT {columns} FROM comparisons {where}", () if id is None else (id,)).fetchone()
         if found is None:
-            raise StudyFileError(f"{self.path} holds no comparison yet.")
-        return Comparison(found[0], json.loads(found[1]), json.loads(found[2]), found[3], found[4], bool(found[5]))
+            raise StudyFileError(f"{self.path} holds no such comparison.")
+        return Comparison(found[0], json.loads(found[1]), json.loads(found[2]), *found[3:])
 
     def rows(self, id: str, before: int | None = None) -> list[Row]:  # noqa: A002
         """The finished networks of a comparison, in the order of their places, up to (not including) `before`."""
@@ -242,7 +254,7 @@ class StudyFile:
     def _do(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         return self._guard(lambda: self._db.execute(sql, values))
 
-    def _guard(self, work: Any) -> Any:
+    def _guard(self, work: Callable[[], Result]) -> Result:
         try:
             return work()
         except sqlite3.Error as error:
@@ -275,5 +287,29 @@ def _row(values: tuple[Any, ...]) -> Row:
     (data, stage), axes, (trial, rate, settings, seed) = values[:2], values[2:n], values[n : n + 4]
     outcome = values[n + 4 :]
     # SQLite keeps a number that does not exist as NULL.
-    status, *numbers = (math.nan if x is None else x for x in outcome[:-2])
-    return Row(data, stage, Competitor(*axes), trial, rate, settings, seed, status, *numbers, *outcome[-2:])
+    numbers: list[Any] = [math.nan if x is None else x for x in outcome[:-2]]
+    return Row(data, stage, Competitor(*axes), trial, rate, settings, seed, *numbers, *outcome[-2:])
+
+
+def place_in(folder: Path, name: str, id: str) -> Path:  # noqa: A002
+    """The file of a study in a folder: one of that name in which this comparison stopped, else a new one."""
+    for path in sorted(folder.glob(f"{glob.escape(name)}-*.study"), reverse=True):
+        if _stopped_in(path, id):
+            return path
+    stem = f"{name}-{time.strftime('%Y-%m-%d-%H%M')}"
+    names = (f"{stem}.study", *(f"{stem}-{number}.study" for number in range(2, 10_000)))
+    return next(folder / each for each in names if not (folder / each).exists())
+
+
+def _stopped_in(path: Path, id: str) -> bool:  # noqa: A002
+    """Whether a file has this comparison, unfinished, and nobody is at it."""
+    try:
+        file = StudyFile(path, write=True)
+    except StudyFileError:
+        return False
+    try:
+        return file.comparison(id).finished == 0
+    except StudyFileError:
+        return False
+    finally:
+        file.close()

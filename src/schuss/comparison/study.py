@@ -59,19 +59,23 @@ class Study:
     curves : for each row the course of its training: epoch, seconds, train_loss, valid_loss, score (on valid).
     tasks : the data sets by name, each with what is learned: classification or regression.
     expected : how many networks were asked for; more than there are rows if the comparison was interrupted.
+    trained, seconds : how many networks were trained for it (others were in the file before), and how long that took.
     measured : for some of the rows the gradient flow through the training, by the number of the row.
     asked : all that was asked for, as plain values: data sets, competitors, budget, trials, seeds.
     origin : where it ran: versions, machine, command.
+    path : the file it is kept in.
     """
 
     rows: tuple[Row, ...]
     curves: tuple[Curves, ...]
     tasks: Mapping[str, str]
-    seconds: float
     expected: int
+    trained: int = 0
+    seconds: float = 0.0
     measured: Mapping[int, FlowHistory] = field(default_factory=dict)
     asked: Mapping[str, Any] = field(default_factory=dict)
     origin: Mapping[str, Any] = field(default_factory=dict)
+    path: Path | None = None
 
     @property
     def data(self) -> str:
@@ -143,11 +147,11 @@ class Study:
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write the frame as CSV."""
-        self.frame().write_csv(path)
+        self.frame().write_csv(Path(path))
 
     def to_parquet(self, path: str | os.PathLike[str]) -> None:
         """Write the frame as Parquet."""
-        self.frame().write_parquet(path)
+        self.frame().write_parquet(Path(path))
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values; a score that does not exist is None."""
@@ -157,6 +161,7 @@ class Study:
             "score": self.score_name,
             "networks": len(self.rows),
             "expected": self.expected,
+            "trained": self.trained,
             "seconds": self.seconds,
             "asked": self.asked,
             "origin": self.origin,
@@ -188,7 +193,7 @@ class Study:
 
     def plot_losses(self) -> Figure:
         """Training loss against passes over the data, for every competitor at its chosen learning rate."""
-        return charts.loss_chart(self._only(lambda row: row.stage == "final"))
+        return charts.loss_chart(self)
 
     def plot_learning_rates(self) -> Figure:
         """Validation score of the trials against the learning rate: how sensitive each optimizer is."""
@@ -226,8 +231,9 @@ def read_study(file: StudyFile, comparison: Comparison) -> Study:
         rows=tuple(rows),
         curves=tuple(curves(each.curves) for each in arrays),
         tasks={each["name"]: each["task"] for each in asked["data"]},
-        seconds=comparison.seconds,
         expected=comparison.expected,
+        trained=comparison.trained,
+        seconds=comparison.seconds,
         measured={
             number: _history(each, network_of[row.competitor], n_inputs[row.data])
             for number, (row, each) in enumerate(zip(rows, arrays, strict=True))
@@ -235,6 +241,7 @@ def read_study(file: StudyFile, comparison: Comparison) -> Study:
         },
         asked=asked,
         origin=comparison.origin,
+        path=file.path,
     )
 
 
@@ -246,7 +253,9 @@ def _history(kept: Arrays, network: Network, n_inputs: int) -> FlowHistory:
 
 def tried(rows: Iterable[Row]) -> list[Tried]:
     """The trials of one competitor on one data set, as far as they are finished."""
-    return [Tried(row.trial, row.learning_rate, row.valid_score, row.valid_loss) for row in rows if row.stage == "trial"]
+    return [
+        Tried(row.trial, row.learning_rate, row.valid_score, row.valid_loss) for row in rows if row.stage == "trial"
+    ]
 
 
 def _ranked(competitor: Competitor, rows: Sequence[Row]) -> Ranked:

@@ -1,8 +1,9 @@
 """What is tried: settings of the tuned hyper-parameters, spread evenly over their ranges, the same for all competitors.
 
-The learning rate is searched on a log scale over the optimizer's documented range, another hyper-parameter a decade to
-either side of its default. Trials are points of a scrambled Sobol sequence (Sobol, 1967; Owen, 1998): any number of them
-fills the ranges evenly, more of them add to those that were there, and competitors whose ranges coincide try the same.
+The learning rate is searched on a log scale over the optimizer's documented range, another hyper-parameter a decade
+to either side of its default. Trials are points of a scrambled Sobol sequence (Sobol, 1967; Owen, 1998): any number of
+them fills the ranges evenly, more of them add to those that were there, and competitors whose ranges coincide try the
+same.
 """
 
 from __future__ import annotations
@@ -131,17 +132,23 @@ def tuned_names(wanted: Sequence[str], optimizers: Sequence[Optimizer]) -> tuple
     known = dict.fromkeys(name for rule in optimizers for name, _ in rule.settings)
     for name in wanted:
         if name not in known:
-            raise UnknownName(f"no optimizer here has a hyper-parameter '{name}' to tune; they have {', '.join(known)}.")
+            raise UnknownName(
+                f"no optimizer here has a hyper-parameter '{name}' to tune; they have {', '.join(known)}."
+            )
     names = tuple(dict.fromkeys(name for name in wanted if name != "lr"))
     if len(names) >= COORDINATES:
-        raise InvalidInput(f"at most {COORDINATES - 1} hyper-parameters are tuned beside lr, but {len(names)} are given.")
+        raise InvalidInput(
+            f"at most {COORDINATES - 1} hyper-parameters are tuned beside lr, but {len(names)} are given."
+        )
     return names
 
 
 def _range(name: str, default: float) -> tuple[float, float]:
     """A decade to either side of the default; of a share near 1, such as a momentum, a decade of its distance to 1."""
     if default <= 0:
-        raise InvalidInput(f"{name} cannot be tuned: a range is taken around its default, which is {default:g}, not above 0.")
+        raise InvalidInput(
+            f"{name} cannot be tuned: the range is around its default, which is {default:g}, not above 0."
+        )
     if 0.5 <= default < 1:
         return max(1 - 10 * (1 - default), 0.0), 1 - (1 - default) / 10
     return default / 10, default * 10

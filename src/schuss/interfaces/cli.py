@@ -23,16 +23,18 @@ from schuss.interfaces import describe
 from schuss.interfaces.options import (
     ActivationList,
     ActivationName,
-    BatchSize,
+    BatchSizes,
+    BudgetText,
     ClipNorm,
     CsvFile,
     DataArgument,
+    DataArguments,
     Depth,
-    Epochs,
+    Depths,
     Init,
+    Inits,
     Json,
     LearningRate,
-    LearningRates,
     MaybeActivation,
     MaybeBatchSize,
     MaybeDepth,
@@ -48,21 +50,28 @@ from schuss.interfaces.options import (
     OptimizerList,
     Patience,
     Pictures,
+    Quiet,
     Resume,
     RunArgument,
     Save,
+    Schedules,
     Seed,
     Seeds,
+    StudyPath,
     TableArgument,
     Target,
     Task,
     Threads,
+    Trials,
+    Tune,
     UnusedThreads,
     Width,
+    Widths,
     listed,
+    numbers,
 )
 from schuss.interfaces.output import STDOUT, Output, csv_text
-from schuss.interfaces.progress import shown_progress
+from schuss.interfaces.progress import shown_epochs, shown_standing
 from schuss.writing import write_atomically
 
 if TYPE_CHECKING:
@@ -145,21 +154,25 @@ def schuss(
 
 @app.command(rich_help_panel="Commands")
 def compare(
-    data: DataArgument,
+    data: DataArguments,
     *,
     activations: ActivationList = ALL_ACTIVATIONS,
     optimizers: OptimizerList = ALL_OPTIMIZERS,
-    learning_rates: LearningRates = 8,
-    seeds: Seeds = 3,
-    depth: Depth = 4,
-    width: Width = 64,
-    init: Init = "auto",
-    epochs: Epochs = 20,
-    batch_size: BatchSize = 32,
+    init: Inits = "auto",
+    depth: Depths = "4",
+    width: Widths = "64",
+    batch_size: BatchSizes = "32",
+    schedule: Schedules = "constant",
+    budget: BudgetText = "20epochs",
+    trials: Trials = 12,
+    tune: Tune = "",
+    seeds: Seeds = 10,
+    study: StudyPath = None,
     target: Target = None,
     task: Task = None,
     seed: Seed = 0,
     threads: Threads = None,
+    quiet: Quiet = False,
     json: Json = None,
     out: Pictures = PICTURES,
 ) -> None:
@@ -169,34 +182,51 @@ def compare(
 
     $ schuss compare churn.csv --target Exited --activations relu,gelu --optimizers sgd,adam
 
-    $ schuss compare digits --activations relu,"mine = z * sigmoid(1.7 * z)"
+    $ schuss compare digits wine --depth 2,8 --activations relu,"mine = z * sigmoid(1.7 * z)"
     """
     output = Output(json, out)
-    dataset = sc.load(data, target, task=task)
-    output.show_data(dataset)
+    datasets = [_dataset(each, target, task, alone=len(data) == 1) for each in data]
+    for dataset in datasets:
+        output.show_data(dataset)
     code = 0
     try:
-        with shown_progress() as progress:
-            study = sc.compare(
-                dataset,
+        with shown_standing(quiet=quiet) as progress:
+            found = sc.compare(
+                datasets,
                 activations=listed(activations),
                 optimizers=listed(optimizers),
-                learning_rates=learning_rates,
+                init=listed(init),
+                depth=numbers(depth),
+                width=numbers(width),
+                batch_size=numbers(batch_size),
+                schedule=listed(schedule),
+                budget=budget,
+                trials=trials,
+                tune=listed(tune),
                 seeds=seeds,
-                epochs=epochs,
-                depth=depth,
-                width=width,
-                batch_size=batch_size,
-                init=init,
                 seed=seed,
+                study=_study_place(study, out),
                 threads=threads,
                 progress=progress,
             )
     except sc.Interrupted as interrupt:
-        study, code = interrupt.study, INTERRUPTED
+        found, code = interrupt.study, INTERRUPTED
         typer.echo(f"{interrupt}; what is finished follows.", err=True)
-    describe.report(study, output)
+    describe.report(found, output)
     raise typer.Exit(code)
+
+
+def _dataset(source: str, target: str | None, task: str | None, *, alone: bool) -> sc.Dataset:
+    """One of the data sets; beside others, a built-in problem has no use for the target of the files."""
+    return sc.load(source, target, task=task) if alone or source not in PROBLEMS else sc.load(source)
+
+
+def _study_place(study: str | None, out: Path) -> Path | None:
+    """The file of a study, or the folder in which it finds or makes one."""
+    if study is None:
+        out.mkdir(parents=True, exist_ok=True)
+        return out
+    return None if study == "-" else Path(study)
 
 
 # ---------------------------------------------------------------------------------------------- fit
@@ -243,7 +273,7 @@ def fit(
     dataset = sc.load(data, target, task=task)
     output.show_data(dataset)
     try:
-        with shown_progress(recipe.epochs) as progress:
+        with shown_epochs(recipe.epochs) as progress:
             run = sc.fit(network, dataset, recipe, seed=seed, resume=before, threads=threads, progress=progress)
     except KeyboardInterrupt:
         typer.echo("interrupted; the training was not finished, and nothing was written.", err=True)

@@ -15,14 +15,29 @@ if TYPE_CHECKING:
 def report(study: sc.Study, output: Output) -> None:
     """A comparison: gradient flow, ranking, verdict, speed and pictures; what there is of it after an interrupt."""
     output.write_json(study.to_json)
-    output.show(tables.flows_table(study.flows))
     if study.rows:
-        speed = len(study.rows) / study.seconds
-        output.show(tables.ranking_table(study), study.summary())
-        of_all = f" of {study.expected}" if len(study.rows) < study.expected else ""
-        output.show(f"Networks: {len(study.rows)}{of_all} in {study.seconds:.1f} s, {speed:.0f} networks/s.")
-        pictures = {"loss": study.plot_losses, "learning-rates": study.plot_learning_rates, "flow": study.plot_flows}
-        output.draw(f"compare-{study.data}", pictures)
+        output.show(tables.flows_table(study.flows))
+        for data in study.tasks:
+            output.show(tables.ranking_table(study.of(data)))
+        output.show(study.summary(), networks_in_words(study))
+        for data in study.tasks:
+            draw(study.of(data), output)
+    if study.path is not None:
+        output.show(f"study: {study.path}")
+
+
+def networks_in_words(study: sc.Study) -> str:
+    """How many networks there are, and how fast they were trained."""
+    n, of_all = len(study.rows), f" of {study.expected}" if len(study.rows) < study.expected else ""
+    known = f", {n - study.trained} of them known before" if n > study.trained else ""
+    speed = f" {study.trained} in {study.seconds:.1f} s, {study.trained / study.seconds:.0f} networks/s."
+    return f"Networks: {n}{of_all}{known}.{speed if study.trained else ''}"
+
+
+def draw(study: sc.Study, output: Output) -> None:
+    """The pictures of one data set."""
+    pictures = {"loss": study.plot_losses, "learning-rates": study.plot_learning_rates, "flow": study.plot_flows}
+    output.draw(f"compare-{study.data}", pictures)
 
 
 def show_run(run: sc.Run, output: Output, *more: Table) -> None:

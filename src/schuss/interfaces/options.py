@@ -28,6 +28,7 @@ def _seed(seed: int | None) -> int | None:
 
 DATA = "A built-in problem (digits, iris, xor, …) or a .csv, .tsv, .parquet or .npz file."
 DataArgument: TypeAlias = Annotated[str, typer.Argument(metavar="DATA", help=DATA)]
+DataArguments: TypeAlias = Annotated[list[str], typer.Argument(metavar="DATA...", help=DATA)]
 Target: TypeAlias = Annotated[str | None, _option("COLUMN", "What to predict.", unset="target, class, …, or the last")]
 Task: TypeAlias = Annotated[str | None, _option("TASK", "classification or regression.", unset="told from the target")]
 Json: TypeAlias = Annotated[Path | None, _option("FILE", "The result for a machine; - is standard output.")]
@@ -36,6 +37,7 @@ MaybePictures: TypeAlias = Annotated[Path | None, _option("FOLDER", "Draw a pict
 CsvFile: TypeAlias = Annotated[Path, _option("FILE", "Where the CSV goes; - is standard output.")]
 Save: TypeAlias = Annotated[Path | None, _option("FILE", "Keep the run, for predict and --resume.")]
 Resume: TypeAlias = Annotated[Path | None, _option("FILE", "Train a kept run on, up to --epochs in all.")]
+Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 RunArgument: TypeAlias = Annotated[Path, typer.Argument(metavar="RUN", help="A file that fit --save wrote.")]
 TABLE = "A file with the columns that the run was trained on."
 TableArgument: TypeAlias = Annotated[str, typer.Argument(metavar="TABLE", help=TABLE)]
@@ -49,12 +51,15 @@ ACTIVATION = "A name, see schuss activations, or a formula: 'mine = z * sigmoid(
 ActivationName: TypeAlias = Annotated[str, _option("NAME", ACTIVATION)]
 MaybeActivation: TypeAlias = Annotated[str | None, _option("NAME", ACTIVATION, unset="relu")]
 ActivationList: TypeAlias = Annotated[str, _option("LIST", "Names or formulas, with commas between.")]
+Depths: TypeAlias = Annotated[str, _option("LIST", "Hidden layers; also several, such as 2,4,8.")]
+Widths: TypeAlias = Annotated[str, _option("LIST", "Units of each hidden layer.")]
 Depth: TypeAlias = Annotated[int, _option("N", "Hidden layers.")]
 MaybeDepth: TypeAlias = Annotated[int | None, _option("N", "Hidden layers.", unset="4")]
 Width: TypeAlias = Annotated[int, _option("N", "Units of each hidden layer.")]
 MaybeWidth: TypeAlias = Annotated[int | None, _option("N", "Units of each hidden layer.", unset="64")]
 INIT = "Initial weights: auto, glorot_normal, he_normal, 'normal(std=0.1)', …"
 Init: TypeAlias = Annotated[str, _option("NAME", INIT)]
+Inits: TypeAlias = Annotated[str, _option("LIST", INIT)]
 MaybeInit: TypeAlias = Annotated[str | None, _option("NAME", INIT, unset="auto")]
 
 # ---------------------------------------------------------------------------------------------- the training
@@ -63,15 +68,23 @@ OPTIMIZER = "A name, see schuss optimizers, also with settings: 'adam(beta1=0.8)
 MaybeOptimizer: TypeAlias = Annotated[str | None, _option("NAME", OPTIMIZER, unset="adam")]
 OptimizerList: TypeAlias = Annotated[str, _option("LIST", "Names, with commas between.")]
 LearningRate: TypeAlias = Annotated[float | None, _option("RATE", "Learning rate.", unset="the optimizer's")]
-LearningRates: TypeAlias = Annotated[int, _option("N", "Rates to try for each, over the optimizer's range.")]
+TRIALS = "Learning rates that each may try, over its optimizer's range."
+Trials: TypeAlias = Annotated[int, _option("N", TRIALS)]
+Tune: TypeAlias = Annotated[
+    str, _option("LIST", "What else to vary in the trials: momentum, beta1, …", unset="nothing")
+]
+BUDGET = "Of each network: passes over the training part (20epochs), or time on one core (0.5s)."
+BudgetText: TypeAlias = Annotated[str, _option("BUDGET", BUDGET)]
 BATCH = "Rows of one update; gd takes all."
 BatchSize: TypeAlias = Annotated[int, _option("N", BATCH)]
+BatchSizes: TypeAlias = Annotated[str, _option("LIST", "Rows of one update; all is the full batch.")]
 MaybeBatchSize: TypeAlias = Annotated[int | None, _option("N", BATCH, unset="32")]
 Epochs: TypeAlias = Annotated[int, _option("N", "Passes over the training part.")]
 MaybeEpochs: TypeAlias = Annotated[int | None, _option("N", "Passes over the training part.", unset="20")]
 LOSS = "squared_error, absolute_error, huber, binary_cross_entropy or softmax_cross_entropy."
 MaybeLoss: TypeAlias = Annotated[str | None, _option("NAME", LOSS, unset="by the task")]
 SCHEDULE = "The learning rate's course: constant, step, exponential, 'cosine(warmup=0.1)'."
+Schedules: TypeAlias = Annotated[str, _option("LIST", SCHEDULE)]
 MaybeSchedule: TypeAlias = Annotated[str | None, _option("NAME", SCHEDULE, unset="constant")]
 PATIENCE = "Stop after N epochs without a lower validation loss, and keep the best weights."
 Patience: TypeAlias = Annotated[int | None, _option("N", PATIENCE, unset="never")]
@@ -80,7 +93,9 @@ ClipNorm: TypeAlias = Annotated[float | None, _option("NORM", "Cut longer gradie
 SEED = "Of the initial weights and of the order of the rows."
 Seed: TypeAlias = Annotated[int, _option("N", SEED, callback=_seed)]
 MaybeSeed: TypeAlias = Annotated[int | None, _option("N", SEED, unset="0", callback=_seed)]
-Seeds: TypeAlias = Annotated[int, _option("N", "Networks for each setting.")]
+Seeds: TypeAlias = Annotated[int, _option("N", "Fresh seeds to judge the chosen trials on.")]
+STUDY = "Keep every network there, and go on where it stopped; - keeps nothing."
+StudyPath: TypeAlias = Annotated[str | None, _option("FILE", STUDY, unset="a new file in --out")]
 Threads: TypeAlias = Annotated[int | None, _option("N", "Cores to use; no result depends on it.", unset="all")]
 UnusedThreads: TypeAlias = Annotated[int | None, typer.Option(hidden=True)]
 
@@ -99,3 +114,12 @@ def listed(text: str) -> list[str]:
         else:
             parts[-1] += character
     return [part.strip() for part in parts if part.strip()]
+
+
+def numbers(text: str) -> list[Any]:
+    """The whole numbers between commas; "all" is None, and what is no number stays text, to be refused by its name.
+
+    >>> numbers("2, 4,all")
+    [2, 4, None]
+    """
+    return [None if part == "all" else int(part) if part.lstrip("+-").isdigit() else part for part in listed(text)]
