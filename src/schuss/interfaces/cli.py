@@ -72,6 +72,7 @@ from schuss.interfaces.options import (
 )
 from schuss.interfaces.output import STDOUT, Output, csv_text
 from schuss.interfaces.progress import shown_epochs, shown_standing
+from schuss.interfaces.userfiles import with_own
 from schuss.writing import write_atomically
 
 if TYPE_CHECKING:
@@ -193,8 +194,8 @@ def compare(
         with shown_standing(quiet=quiet) as progress:
             found = sc.compare(
                 datasets,
-                activations=listed(activations),
-                optimizers=listed(optimizers),
+                activations=with_own("activation", listed(activations)),
+                optimizers=with_own("optimizer", listed(optimizers)),
                 init=listed(init),
                 depth=numbers(depth),
                 width=numbers(width),
@@ -296,13 +297,16 @@ def _network(before: sc.Run | None, **wanted: Any) -> sc.Network:
         return before.network
     depth = positive_integer("depth", given.pop("depth", 4))
     hidden = [positive_integer("width", given.pop("width", 64))] * depth
+    if "activation" in given:
+        (given["activation"],) = with_own("activation", [given["activation"]])
     return sc.mlp(hidden, **given)
 
 
 def _recipe(before: sc.Run | None, optimizer: str | None, lr: float | None, **wanted: Any) -> sc.Recipe:
     """The recipe that the options describe, on the ground of that of the run that goes on."""
     recipe = sc.Recipe() if before is None else before.recipe
-    rule = recipe.optimizer if optimizer is None else sc.optimizers.find_optimizer(optimizer)
+    own = with_own("optimizer", [] if optimizer is None else [optimizer])
+    rule = sc.optimizers.find_optimizer(own[0]) if own else recipe.optimizer
     given = {name: value for name, value in wanted.items() if value is not None}
     return replace(recipe, optimizer=rule if lr is None else rule(lr=lr), **given)
 

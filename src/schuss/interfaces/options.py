@@ -50,7 +50,7 @@ NameArgument: TypeAlias = Annotated[
 ACTIVATION = "A name, see schuss activations, or a formula: 'mine = z * sigmoid(1.7 * z)'."
 ActivationName: TypeAlias = Annotated[str, _option("NAME", ACTIVATION)]
 MaybeActivation: TypeAlias = Annotated[str | None, _option("NAME", ACTIVATION, unset="relu")]
-ActivationList: TypeAlias = Annotated[str, _option("LIST", "Names or formulas, with commas between.")]
+ActivationList: TypeAlias = Annotated[str, _option("LIST", "Names, formulas or FILE.py:NAME, with commas between.")]
 Depths: TypeAlias = Annotated[str, _option("LIST", "Hidden layers; also several, such as 2,4,8.")]
 Widths: TypeAlias = Annotated[str, _option("LIST", "Units of each hidden layer.")]
 Depth: TypeAlias = Annotated[int, _option("N", "Hidden layers.")]
@@ -66,7 +66,7 @@ MaybeInit: TypeAlias = Annotated[str | None, _option("NAME", INIT, unset="auto")
 
 OPTIMIZER = "A name, see schuss optimizers, also with settings: 'adam(beta1=0.8)'."
 MaybeOptimizer: TypeAlias = Annotated[str | None, _option("NAME", OPTIMIZER, unset="adam")]
-OptimizerList: TypeAlias = Annotated[str, _option("LIST", "Names, with commas between.")]
+OptimizerList: TypeAlias = Annotated[str, _option("LIST", "Names or FILE.py:NAME, with commas between.")]
 LearningRate: TypeAlias = Annotated[float | None, _option("RATE", "Learning rate.", unset="the optimizer's")]
 TRIALS = "Learning rates that each may try, over its optimizer's range."
 Trials: TypeAlias = Annotated[int, _option("N", TRIALS)]
