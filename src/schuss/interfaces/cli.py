@@ -20,6 +20,7 @@ from schuss.comparison.protocol import ACTIVATIONS, OPTIMIZERS
 from schuss.data.problems import PROBLEMS, built_in
 from schuss.errors import positive_integer
 from schuss.interfaces import describe
+from schuss.interfaces.cluster import on_dask
 from schuss.interfaces.options import (
     ActivationList,
     ActivationName,
@@ -27,6 +28,7 @@ from schuss.interfaces.options import (
     BudgetText,
     ClipNorm,
     CsvFile,
+    DaskAddress,
     DataArgument,
     DataArguments,
     Depth,
@@ -173,6 +175,7 @@ def compare(
     task: Task = None,
     seed: Seed = 0,
     threads: Threads = None,
+    dask: DaskAddress = None,
     quiet: Quiet = False,
     json: Json = None,
     out: Pictures = PICTURES,
@@ -191,7 +194,7 @@ def compare(
         output.show_data(dataset)
     code = 0
     try:
-        with shown_standing(quiet=quiet) as progress:
+        with on_dask(dask), shown_standing(quiet=quiet) as progress:
             found = sc.compare(
                 datasets,
                 activations=with_own("activation", listed(activations)),

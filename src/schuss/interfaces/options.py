@@ -97,6 +97,8 @@ Seeds: TypeAlias = Annotated[int, _option("N", "Fresh seeds to judge the chosen 
 STUDY = "Keep every network there, and go on where it stopped; - keeps nothing."
 StudyPath: TypeAlias = Annotated[str | None, _option("FILE", STUDY, unset="a new file in --out")]
 Threads: TypeAlias = Annotated[int | None, _option("N", "Cores to use; no result depends on it.", unset="all")]
+DASK = "Train on the workers of a Dask scheduler, such as tcp://10.0.0.1:8786."
+DaskAddress: TypeAlias = Annotated[str | None, _option("ADDRESS", DASK, unset="this machine")]
 UnusedThreads: TypeAlias = Annotated[int | None, typer.Option(hidden=True)]
 
 
