@@ -29,6 +29,7 @@ from schuss.wording import (
 if TYPE_CHECKING:
     from rich.table import Table
 
+COLUMNS_OF_AXES = 3  # a ranking with more of them would not fit into 80 columns
 WIDTH = 100  # columns of a text table, unless asked otherwise; all but long formulas fit into 80
 
 _STYLES = {"vanishes": "red", "explodes": "red", "shrinks": "yellow", "grows": "yellow", "steady": "green"}
@@ -201,15 +202,17 @@ def ranking_table(study: StudyShown, at_most: int | None = None) -> Table:
         f"{study.score_name}: mean ± standard deviation over seeds\nlearning rate: the best one on the validation part",
     )
     table.add_column("", justify="right")
-    for axis in study.axes:
-        table.add_column(_text(axis.replace("_", " ")), overflow="fold")
+    columns = [[axis] for axis in study.axes]
+    if len(columns) > COLUMNS_OF_AXES:
+        columns = [list(study.axes)]  # all in one, where the lines fold between words
+    for axes in columns:
+        table.add_column("competitor" if len(axes) > 1 else axes[0].replace("_", " "), overflow="fold")
     for heading in ("learning rate", f"test {study.score_name}", "valid", "diverged"):
         table.add_column(heading, justify="right", no_wrap=True)
     for place, ranked in enumerate(study.ranking[:at_most], 1):
-        values = (getattr(ranked.competitor, axis) for axis in study.axes)
         table.add_row(
             str(place),
-            *("all" if value is None else _text(value) for value in values),
+            *(_text(ranked.competitor.label(axes)) for axes in columns),
             rate(ranked.learning_rate),
             mean_and_spread(ranked.test_score, ranked.test_score_std),
             mean_and_spread(ranked.valid_score, math.nan),

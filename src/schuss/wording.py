@@ -44,6 +44,15 @@ def rate(x: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
 
 
+def setting(x: object) -> str:
+    """A setting of a competitor: a name, a number, or None for the full batch.
+
+    >>> setting("relu"), setting(0.1), setting(None)
+    ('relu', '0.1', 'all')
+    """
+    return "all" if x is None else f"{x:g}" if isinstance(x, float) else str(x)
+
+
 def mean_and_spread(mean: float, spread: float) -> str:
     """A score with its standard deviation, which one seed alone does not have."""
     if math.isnan(mean):

@@ -12,9 +12,11 @@ from functools import partial
 from itertools import product
 from typing import Any, Literal, NamedTuple
 
+from schuss import wording
 from schuss.activations import find_activation
-from schuss.errors import InvalidInput, positive_integer
+from schuss.errors import InvalidInput, positive_integer, unknown_name
 from schuss.initializers import find_initializer
+from schuss.layers import NORMS, Dropout
 from schuss.network import Network, mlp
 from schuss.optimizers import Optimizer, find_optimizer
 from schuss.recipe import Recipe
@@ -31,15 +33,20 @@ class Competitor(NamedTuple):
     init: str = "auto"
     depth: int = 4
     width: int = 64
+    norm: str = "none"
+    residual: str = "no"
+    dropout: float = 0.0
     batch_size: int | None = 32  # None is the full batch
     schedule: str = "constant"
 
     def label(self, axes: Sequence[str]) -> str:
-        """The competitor named by some of its axes: definitions by their names, numbers with what they are.
+        """The competitor named by some of its axes; one alone needs no word for what it is.
 
         >>> Competitor("tanh", "sgd", depth=8).label(["activation", "optimizer", "depth"])
         'tanh + sgd, depth 8'
         """
+        if len(axes) == 1:
+            return wording.setting(getattr(self, axes[0]))
         names = [str(getattr(self, axis)) for axis in axes if axis in ("activation", "optimizer")]
         return ", ".join(
             [*([" + ".join(names)] if names else []), *(_named(self, axis) for axis in axes[len(names) :])]
@@ -47,30 +54,52 @@ class Competitor(NamedTuple):
 
 
 def _named(competitor: Competitor, axis: str) -> str:
-    value = getattr(competitor, axis)
-    return f"{axis.replace('_', ' ')} {'all' if value is None else value}"
+    return f"{axis.replace('_', ' ')} {wording.setting(getattr(competitor, axis))}"
 
 
 class Axis(NamedTuple):
-    """How a value on an axis is found from what was given, and whose argument it becomes."""
+    """How a value on an axis is found from what was given, whose argument it becomes, and what it is called."""
 
     find: Callable[[Any], Any]
     part: Literal["network", "recipe"]
+    name: Callable[[Any], Any] = str
 
 
 def _batch(wanted: int | None) -> int | None:
     return None if wanted is None else positive_integer("batch_size", wanted)
 
 
+def _norm(wanted: str | None) -> str | None:
+    if wanted is not None and wanted not in (*NORMS, "none"):
+        raise unknown_name("norm", str(wanted), (*NORMS, "none"))
+    return None if wanted == "none" else wanted
+
+
+def _switch(wanted: bool | str) -> bool:
+    if wanted not in (True, False, "yes", "no"):
+        raise InvalidInput(f"residual is True or False (yes or no), but is {wanted!r:.60}.")
+    return wanted in (True, "yes")
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
 AXES: dict[str, Axis] = {
     "activation": Axis(find_activation, "network"),
     "optimizer": Axis(find_optimizer, "recipe"),
     "init": Axis(find_initializer, "network"),
-    "depth": Axis(partial(positive_integer, "depth"), "network"),
-    "width": Axis(partial(positive_integer, "width"), "network"),
-    "batch_size": Axis(_batch, "recipe"),
+    "depth": Axis(partial(positive_integer, "depth"), "network", _same),
+    "width": Axis(partial(positive_integer, "width"), "network", _same),
+    "norm": Axis(_norm, "network", lambda norm: norm or "none"),
+    "residual": Axis(_switch, "network", lambda residual: "yes" if residual else "no"),
+    "dropout": Axis(lambda rate: Dropout(rate).rate, "network", _same),
+    "batch_size": Axis(_batch, "recipe", _same),
     "schedule": Axis(find_schedule, "recipe"),
 }
+
+# What decides the gradient at initialization, which is measured without dropout.
+FLOW_AXES = tuple(axis for axis, (_, part, _) in AXES.items() if part == "network" and axis != "dropout")
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,9 +144,7 @@ def _entrant(chosen: dict[str, Any], networks: dict[tuple[Any, ...], Network]) -
         networks[shape] = _network(**parts["network"])
     training = parts["recipe"]
     rule: Optimizer = training.pop("optimizer")
-    names: dict[str, Any] = {
-        axis: value if isinstance(value, int | None) else str(value) for axis, value in chosen.items()
-    }
+    names = {axis: AXES[axis].name(value) for axis, value in chosen.items()}
     if rule.full_batch:
         training["batch_size"] = names["batch_size"] = None
     return Entrant(Competitor(**names), networks[shape], rule, training)

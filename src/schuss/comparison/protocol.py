@@ -52,6 +52,9 @@ def compare(  # noqa: PLR0913 (the axes and the budget of a comparison)
     init: str | Initializer | Sequence[str | Initializer] = auto,
     depth: int | Sequence[int] = 4,
     width: int | Sequence[int] = 64,
+    norm: str | Sequence[str | None] | None = None,
+    residual: bool | Sequence[bool | str] = False,
+    dropout: float | Sequence[float] = 0.0,
     batch_size: int | Sequence[int | None] | None = 32,
     schedule: str | Schedule | Sequence[str | Schedule] = constant,
     budget: int | str = 20,
@@ -69,8 +72,9 @@ def compare(  # noqa: PLR0913 (the axes and the budget of a comparison)
     Parameters
     ----------
     data : a Dataset, or anything `load` takes; a list of them is compared on all.
-    activations, optimizers, init, depth, width, batch_size, schedule : the axes, each a value or a list of values, by
-        name, formula or themselves. Every combination takes part.
+    activations, optimizers : by name, formula or themselves.
+    init, depth, width, norm, residual, dropout, batch_size, schedule : more axes, each a value or a list of values, as
+        `mlp` and `Recipe` take them. Every combination takes part.
     budget : of each network: epochs (20 or "20epochs"), or seconds of one core ("30s"), which a short calibration turns
         into epochs.
     trials : settings of the learning rate that each competitor may try, over its optimizer's `search` range, which is
@@ -99,6 +103,9 @@ def compare(  # noqa: PLR0913 (the axes and the budget of a comparison)
             "init": init,
             "depth": depth,
             "width": width,
+            "norm": norm,
+            "residual": residual,
+            "dropout": dropout,
             "batch_size": batch_size,
             "schedule": schedule,
         }

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schuss import charts, runfile, tables, wording
-from schuss.comparison.competitors import Competitor, varying
+from schuss.comparison.competitors import FLOW_AXES, Competitor, varying
 from schuss.comparison.records import Curves, Row, curves, flows
 from schuss.comparison.storage import Arrays, Comparison, StudyFile
 from schuss.comparison.trials import Tried, best_of
@@ -115,7 +115,7 @@ class Study:
     def flows(self) -> Mapping[str, GradientFlow]:
         """The gradient flow at initialization of each kind of network, by the axes that tell them apart."""
         first: dict[str, GradientFlow] = {}
-        axes = [axis for axis in self.axes if axis in {"activation", "init", "depth", "width"}]
+        axes = [axis for axis in self.axes if axis in FLOW_AXES]
         for number, history in sorted(self.measured.items()):
             first.setdefault(self.rows[number].competitor.label(axes), history.first)
         return first

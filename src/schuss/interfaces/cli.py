@@ -33,6 +33,8 @@ from schuss.interfaces.options import (
     DataArguments,
     Depth,
     Depths,
+    Dropout,
+    Dropouts,
     Init,
     Inits,
     Json,
@@ -40,19 +42,24 @@ from schuss.interfaces.options import (
     MaybeActivation,
     MaybeBatchSize,
     MaybeDepth,
+    MaybeDropout,
     MaybeEpochs,
     MaybeInit,
     MaybeLoss,
+    MaybeNorm,
     MaybeOptimizer,
     MaybePictures,
     MaybeSchedule,
     MaybeSeed,
     MaybeWidth,
     NameArgument,
+    Norms,
     OptimizerList,
     Patience,
     Pictures,
     Quiet,
+    Residual,
+    Residuals,
     Resume,
     RunArgument,
     Save,
@@ -164,6 +171,9 @@ def compare(
     init: Inits = "auto",
     depth: Depths = "4",
     width: Widths = "64",
+    norm: Norms = "none",
+    residual: Residuals = "no",
+    dropout: Dropouts = "0",
     batch_size: BatchSizes = "32",
     schedule: Schedules = "constant",
     budget: BudgetText = "20epochs",
@@ -202,6 +212,9 @@ def compare(
                 init=listed(init),
                 depth=numbers(depth),
                 width=numbers(width),
+                norm=listed(norm),
+                residual=listed(residual),
+                dropout=numbers(dropout),
                 batch_size=numbers(batch_size),
                 schedule=listed(schedule),
                 budget=budget,
@@ -244,6 +257,9 @@ def fit(
     depth: MaybeDepth = None,
     width: MaybeWidth = None,
     init: MaybeInit = None,
+    norm: MaybeNorm = None,
+    residual: Residual = False,
+    dropout: MaybeDropout = None,
     optimizer: MaybeOptimizer = None,
     lr: LearningRate = None,
     batch_size: MaybeBatchSize = None,
@@ -269,7 +285,10 @@ def fit(
     """
     output = Output(json, out, [save])
     before = None if resume is None else sc.load_run(resume)
-    network = _network(before, activation=activation, depth=depth, width=width, init=init)
+    network = _network(
+        before, activation=activation, depth=depth, width=width, init=init,
+        norm=norm, residual=residual or None, dropout=dropout,
+    )  # fmt: skip
     recipe = _recipe(
         before, optimizer, lr,
         batch_size=batch_size, epochs=epochs, loss=loss, schedule=schedule, patience=patience, clip_norm=clip_norm,
@@ -323,7 +342,7 @@ def _truth(data: str, run: sc.Run) -> Iterator[Table]:
 
 def _say_diverged(run: sc.Run) -> None:
     fail(
-        f"the network diverged at step {run.outcome.diverged_step} in layer {run.outcome.diverged_layer}: "
+        f"the network diverged at step {run.outcome.diverged_step} in layer {run.diverged_layer}: "
         "its numbers grew beyond all bounds. Lower the learning rate (--lr), or clip the gradient (--clip-norm 1).",
         DIVERGED,
     )
@@ -370,6 +389,9 @@ def flow(
     depth: Depth = 4,
     width: Width = 64,
     init: Init = "auto",
+    norm: MaybeNorm = None,
+    residual: Residual = False,
+    dropout: Dropout = 0.0,
     loss: MaybeLoss = None,
     target: Target = None,
     task: Task = None,
@@ -387,13 +409,16 @@ def flow(
     if threads is not None:
         positive_integer("threads", threads)  # taken as by all commands; this one computes on a single core
     output = Output(json, out)
-    network = _network(None, activation=activation, depth=depth, width=width, init=init)
+    network = _network(
+        None, activation=activation, depth=depth, width=width, init=init,
+        norm=norm, residual=residual, dropout=dropout,
+    )  # fmt: skip
     dataset = sc.load(data, target, task=task)
     output.show_data(dataset)
     measured = sc.flow(network, dataset, seed=seed, loss=loss)
     output.write_json(measured.to_json)
     output.show(tables.flow_table(measured))
-    output.draw(f"flow-{dataset.name}", {network.hidden[0].activation.name: measured.plot})
+    output.draw(f"flow-{dataset.name}", {measured.layers[0].activation.name: measured.plot})
 
 
 # ---------------------------------------------------------------------------------------------- what there is

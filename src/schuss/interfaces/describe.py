@@ -68,7 +68,7 @@ def run_json(run: sc.Run) -> dict[str, Any]:
         "valid_loss": wording.for_json(outcome.losses[1]),
         "test_score": None if run.status == "diverged" else wording.for_json(outcome.scores[2]),
         "diverged_step": outcome.diverged_step,
-        "diverged_layer": outcome.diverged_layer,
+        "diverged_layer": run.diverged_layer,
         "history": {name: [wording.for_json(x) for x in values.tolist()] for name, values in run.history.items()},
     }
 

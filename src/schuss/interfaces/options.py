@@ -61,6 +61,17 @@ INIT = "Initial weights: auto, glorot_normal, he_normal, 'normal(std=0.1)', …"
 Init: TypeAlias = Annotated[str, _option("NAME", INIT)]
 Inits: TypeAlias = Annotated[str, _option("LIST", INIT)]
 MaybeInit: TypeAlias = Annotated[str | None, _option("NAME", INIT, unset="auto")]
+MaybeNorm: TypeAlias = Annotated[
+    str | None, _option("NAME", "Normalize before each activation: batch, layer or rms.", unset="none")
+]
+NORM = "Normalize before each activation: none, batch, layer or rms."
+Norms: TypeAlias = Annotated[str, _option("LIST", NORM)]
+Residuals: TypeAlias = Annotated[str, _option("LIST", "Add each hidden layer's input to its output: no, yes.")]
+Residual: TypeAlias = Annotated[bool, typer.Option("--residual", help="Add each hidden layer's input to its output.")]
+DROPOUT = "Share of each hidden layer's outputs that training sets to zero."
+Dropout: TypeAlias = Annotated[float, _option("RATE", DROPOUT)]
+Dropouts: TypeAlias = Annotated[str, _option("LIST", DROPOUT)]
+MaybeDropout: TypeAlias = Annotated[float | None, _option("RATE", DROPOUT, unset="0")]
 
 # ---------------------------------------------------------------------------------------------- the training
 
@@ -119,9 +130,18 @@ def listed(text: str) -> list[str]:
 
 
 def numbers(text: str) -> list[Any]:
-    """The whole numbers between commas; "all" is None, and what is no number stays text, to be refused by its name.
+    """The numbers between commas; "all" is None, and what is no number stays text, to be refused by its name.
 
-    >>> numbers("2, 4,all")
-    [2, 4, None]
+    >>> numbers("2, 0.5,all")
+    [2, 0.5, None]
     """
-    return [None if part == "all" else int(part) if part.lstrip("+-").isdigit() else part for part in listed(text)]
+    return [None if part == "all" else _number(part) for part in listed(text)]
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
