@@ -86,7 +86,7 @@ def without(*names: str) -> Callable[..., Any]:
 
 def test_compare_prints_and_writes_everything(schuss: Schuss) -> None:
     ended = schuss(
-        "compare", "iris", *SMALL, "--activations", "tanh,relu", "--optimizers", "gd,sgd", "--json", "r.json"
+        "compare", "iris", *SMALL, "--activations", "tanh,relu", "--optimizers", "gd,sgd", "--json", "r.json", "--plot"
     )
     assert ended.code == 0
     for expected in (
@@ -95,7 +95,7 @@ def test_compare_prints_and_writes_everything(schuss: Schuss) -> None:
         "networks/s", "result: r.json",
     ):  # fmt: skip
         assert expected in ended.out
-    pictures = [f"schuss-out/compare-iris-{what}.png" for what in ("loss", "learning-rates", "flow")]
+    pictures = [f"schuss-out/compare-iris-{what}.png" for what in ("scores", "loss", "learning-rates", "flow")]
     for picture in pictures:
         assert f"picture: {picture}" in ended.out
         assert Path(picture).read_bytes().startswith(b"\x89PNG")
@@ -143,7 +143,7 @@ def test_interrupted_compare_keeps_what_is_finished(schuss: Schuss, monkeypatch:
         raise sc.Interrupted(part)
 
     monkeypatch.setattr(sc, "compare", interrupted)
-    ended = schuss("compare", "iris", "--json", "r.json")
+    ended = schuss("compare", "iris", "--json", "r.json", "--plot")
     assert ended.code == 130
     assert "interrupted after 1 of 2 networks" in ended.err
     assert "Ranking on iris" in ended.out
@@ -196,7 +196,9 @@ def test_fit_options_reach_the_recipe(schuss: Schuss) -> None:
     assert str(run.recipe.optimizer) == "momentum(lr=0.003)"
     assert (run.recipe.batch_size, run.recipe.epochs, run.recipe.patience, run.recipe.clip_norm) == (16, 5, 3, 1.0)
     assert (str(run.loss), str(run.recipe.schedule), run.seed) == ("squared_error", "cosine(warmup=0.1)", 5)
-    assert Path("pictures/fit-wine-flow.png").exists()
+    assert {path.name for path in Path("pictures").iterdir()} == {
+        "fit-wine.png", "fit-wine-flow.png", "fit-wine-layers.png"
+    }  # fmt: skip
 
 
 def test_norm_residual_and_dropout_reach_the_network(schuss: Schuss) -> None:
@@ -307,11 +309,22 @@ def test_flow_shows_what_norms_and_residual_blocks_do(schuss: Schuss) -> None:
 
 def test_flow_prints_and_writes_everything(schuss: Schuss) -> None:
     ended = schuss(
-        "flow", "iris", "--depth", 20, "--activation", "sigmoid", "--init", "glorot_normal", "--json", "f.json"
+        "flow",
+        "iris",
+        "--depth",
+        20,
+        "--activation",
+        "sigmoid",
+        "--init",
+        "glorot_normal",
+        "--json",
+        "f.json",
+        "--plot",
     )
     assert ended.code == 0
     assert "The gradient vanishes, losing 0.6" in ended.out
     assert Path("schuss-out/flow-iris-sigmoid.png").exists()
+    assert Path("schuss-out/flow-iris-sigmoid-layers.png").exists()
     result = json.loads(Path("f.json").read_text())
     assert {"layers", "decades_per_layer"} <= set(result)
     keys = {
@@ -342,6 +355,20 @@ def test_activations_lists_all_and_shows_one(schuss: Schuss) -> None:
     assert "z * sigmoid(1.7 * z)" in shown
     assert r"z \, \sigma\left(1.7 \, z\right)" in shown
     assert Path("activation-mine.png").exists()
+
+
+def test_listings_draw_what_they_list(schuss: Schuss) -> None:
+    assert "picture: schuss-out/activations.png" in schuss("activations", "--plot").out
+    assert "picture: there/optimizer-adam.png" in schuss("optimizers", "adam(lr=0.1)", "--out", "there").out
+    ended = schuss("optimizers", "--plot", "--out", "there")
+    assert all(f"picture: there/optimizers-{land}.png" in ended.out for land in ("valley", "rosenbrock", "saddle"))
+
+
+def test_nothing_is_drawn_unless_asked_for(schuss: Schuss) -> None:
+    grid = ["--activations", "relu", "--optimizers", "adam"]
+    for command in (["compare", "iris", *SMALL, *grid], ["flow", "xor"], ["fit", "xor"], ["activations"]):
+        assert "picture" not in schuss(*command).out
+    assert not list(Path().iterdir())
 
 
 def test_optimizers_lists_all_and_shows_one(schuss: Schuss) -> None:

@@ -261,7 +261,7 @@ def test_tables_and_pictures_are_made() -> None:
     history = FlowHistory((measured([0.1, 1.0]), measured([0.2, 1.0], epoch=1)))
     assert "tanh" in history.first.table()
     assert len(history.table().splitlines()) > 3
-    for figure in (history.first.plot(), history.plot()):
+    for figure in (history.first.figure(), history.figure()):
         assert figure.axes
 
 

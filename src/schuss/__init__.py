@@ -45,6 +45,7 @@ from schuss.data import Dataset, Encoding, Part, load
 from schuss.errors import SchussError
 from schuss.initializers import Initializer, initializer
 from schuss.insight.gradient_flow import FlowHistory, GradientFlow, flow
+from schuss.insight.preactivations import preactivations
 from schuss.layers import BatchNorm, Dense, Dropout, LayerNorm, Residual, RMSNorm
 from schuss.losses import Loss, loss
 from schuss.network import Network, mlp
@@ -73,8 +74,8 @@ __all__ = [
     "adamw", "celu", "compare", "elu", "expressions", "fit", "fit_many", "flow", "gd", "gelu", "gelu_tanh",
     "hard_sigmoid", "hard_silu", "hard_tanh", "identity", "initializer", "initializers", "leaky_relu", "load",
     "load_run", "log_sigmoid", "loss", "losses", "mish", "mlp", "momentum", "nesterov", "open_study", "optimizer",
-    "optimizers", "relu", "relu6", "rmsprop", "schedule", "schedules", "selu", "sgd", "sigmoid", "silu", "softplus",
-    "softsign", "squared_relu", "squareplus", "tanh", "tanh_shrink",
+    "optimizers", "preactivations", "relu", "relu6", "rmsprop", "schedule", "schedules", "selu", "sgd", "sigmoid",
+    "silu", "softplus", "softsign", "squared_relu", "squareplus", "tanh", "tanh_shrink",
 ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ Being protocols, they let tables and charts stand beneath all that produces resu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,6 +23,13 @@ class LayerShown(Protocol):
     def activation(self) -> object: ...
 
 
+class TheoryShown(Protocol):
+    """What mean-field theory predicts of a gradient flow."""
+
+    @property
+    def relative(self) -> NDArray[np.float64]: ...
+
+
 class FlowShown(Protocol):
     """A measurement of the gradient flow: `flow["delta"]` and its like are arrays with a number a layer."""
 
@@ -34,6 +41,8 @@ class FlowShown(Protocol):
     def relative(self) -> NDArray[np.float64]: ...
     @property
     def decades_per_layer(self) -> float: ...
+    @property
+    def theory(self) -> TheoryShown | None: ...
     def __getitem__(self, quantity: str) -> NDArray[np.float64]: ...
 
 
@@ -45,6 +54,28 @@ class HistoryShown(Protocol):
     @property
     def epochs(self) -> NDArray[np.int64]: ...
     def __getitem__(self, quantity: str) -> NDArray[np.float64]: ...
+
+
+class RecipeShown(Protocol):
+    """How a network was trained."""
+
+    @property
+    def optimizer(self) -> object: ...
+
+
+class RunShown(Protocol):
+    """A training: `history["train_loss"]` and its like are arrays with a number an epoch."""
+
+    @property
+    def recipe(self) -> RecipeShown: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def history(self) -> Mapping[str, NDArray[np.float64]]: ...
+    @property
+    def flow(self) -> HistoryShown: ...
+    @property
+    def score_name(self) -> str: ...
 
 
 class CompetitorShown(Protocol):
@@ -131,3 +162,47 @@ class OptimizerShown(DefinitionShown, Protocol):
     def search(self) -> tuple[float, float]: ...
     @property
     def state(self) -> Sequence[str]: ...
+
+
+class ActivationDrawn(Protocol):
+    """An activation that can be evaluated on an array."""
+
+    @property
+    def largest_slope(self) -> float: ...
+    @property
+    def usual_slope(self) -> float: ...
+    def __call__(self, z: Any, /) -> NDArray[Any]: ...
+    def slope(self, z: Any) -> NDArray[Any]: ...
+
+
+class LandscapeShown(Protocol):
+    """A loss of two weights, with the part of it that is drawn."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def start(self) -> tuple[float, float]: ...
+    @property
+    def view(self) -> tuple[float, float, float, float]: ...
+    @property
+    def minima(self) -> Sequence[tuple[float, float]]: ...
+    def __call__(self, x: Any, y: Any) -> NDArray[np.float64]: ...
+
+
+class DescentShown(Protocol):
+    """The path [step, 2] of a rule on a landscape, with the loss at each point and where it ends."""
+
+    @property
+    def rule(self) -> object: ...
+    @property
+    def landscape(self) -> LandscapeShown: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def path(self) -> NDArray[np.float64]: ...
+    @property
+    def losses(self) -> NDArray[np.float64]: ...
+    @property
+    def end(self) -> float: ...

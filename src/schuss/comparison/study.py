@@ -17,13 +17,14 @@ from schuss.comparison.competitors import FLOW_AXES, Competitor, varying
 from schuss.comparison.records import Curves, Row, curves, flows
 from schuss.comparison.storage import Arrays, Comparison, StudyFile
 from schuss.comparison.trials import Tried, best_of
-from schuss.errors import unknown_name
+from schuss.errors import InvalidInput, unknown_name
 from schuss.insight.gradient_flow import FlowHistory, GradientFlow, hidden_flow
 from schuss.network import Network
 
 if TYPE_CHECKING:
     import os
 
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from polars import DataFrame
 
@@ -191,17 +192,32 @@ class Study:
         """The ranking as a text table."""
         return tables.as_text(tables.ranking_table(self))
 
-    def plot_losses(self) -> Figure:
-        """Training loss against passes over the data, for every competitor at its chosen learning rate."""
-        return charts.loss_chart(self)
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Test scores as a table of activations × optimizers, each at its chosen learning rate."""
+        return charts.score_table(self._drawn(), ax)
 
-    def plot_learning_rates(self) -> Figure:
-        """Validation score of the trials against the learning rate: how sensitive each optimizer is."""
-        return charts.learning_rate_chart(self._only(lambda row: row.stage == "trial"))
-
-    def plot_flows(self) -> Figure:
+    def plot_flows(self, ax: Axes | None = None) -> Axes:
         """The gradient of each activation at initialization, layer by layer."""
-        return charts.flows_chart(self.flows)
+        return charts.flow_profiles(self.flows, ax)
+
+    def loss_figure(self) -> Figure:
+        """Training loss against passes over the data, for every competitor at its chosen learning rate."""
+        return charts.loss_figure(self._drawn())
+
+    def learning_rate_figure(self) -> Figure:
+        """Validation score of the trials against the learning rate: how sensitive each optimizer is."""
+        return charts.learning_rate_figure(self._drawn()._only(lambda row: row.stage == "trial"))
+
+    def _drawn(self) -> Study:
+        """The study as charts take it: a panel is an activation, a line an optimizer with all else that varies."""
+        if len(self.tasks) > 1:
+            raise InvalidInput(f"this study has several data sets; choose one, as in study.of({min(self.tasks)!r}).")
+        axes = [axis for axis in self.axes if axis != "activation"]
+
+        def named(competitor: Competitor) -> Competitor:
+            return competitor._replace(optimizer=competitor.label(axes))
+
+        return replace(self, rows=tuple(row._replace(competitor=named(row.competitor)) for row in self.rows))
 
     def __repr__(self) -> str:
         best = f", best {self.ranking[0].competitor.label(self.axes)}" if self.rows else ""

@@ -29,9 +29,11 @@ from schuss.errors import unknown_name
 from schuss.layers import Layer, stages
 from schuss.losses import Loss, find_loss
 from schuss.network import Network
+from schuss.shown import TheoryShown
 from schuss.wording import for_json
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -60,6 +62,7 @@ class GradientFlow:
     layers: tuple[Layer, ...]
     values: NDArray[np.float64]  # [layer, quantity]
     epoch: int = 0
+    theory: TheoryShown | None = None
 
     def __getattr__(self, name: str) -> NDArray[np.float64]:
         if name not in QUANTITIES:
@@ -103,9 +106,13 @@ class GradientFlow:
         """The measurement as a text table, one line a layer."""
         return tables.as_text(tables.flow_table(self))
 
-    def plot(self) -> Figure:
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """δ relative to the last hidden layer against the layer, with the theory where there is one."""
+        return charts.flow_profile(self, ax)
+
+    def figure(self) -> Figure:
         """δ, weight gradient, signal and shares of saturated and dead units against the layer."""
-        return charts.flow_chart(self)
+        return charts.flow_figure(self)
 
     def __repr__(self) -> str:
         n, lost = len(self.layers), self.decades_per_layer
@@ -152,9 +159,13 @@ class FlowHistory:
         """How δ, the update ratios and the shares of saturated and dead units change through training."""
         return tables.as_text(tables.flow_history_table(self))
 
-    def plot(self) -> Figure:
-        """δ, update ratio and share of saturated units of every layer against the epoch."""
-        return charts.flow_history_chart(self)
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """δ relative to the last hidden layer as a map of layers × measurements."""
+        return charts.flow_map(self, ax)
+
+    def figure(self) -> Figure:
+        """Relative δ, update ratio and share of saturated units as maps of layers × measurements."""
+        return charts.flow_history_figure(self)
 
 
 def flow(network: Network, data: object, *, seed: int = 0, loss: str | Loss | None = None) -> GradientFlow:

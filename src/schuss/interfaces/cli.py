@@ -9,15 +9,16 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import schuss as sc
-from schuss import charts, tables
+from schuss import tables
 from schuss.comparison.protocol import ACTIVATIONS, OPTIMIZERS
 from schuss.data.problems import PROBLEMS, built_in
+from schuss.descent import LANDSCAPES
 from schuss.errors import positive_integer
 from schuss.interfaces import describe
 from schuss.interfaces.cluster import on_dask
@@ -48,7 +49,6 @@ from schuss.interfaces.options import (
     MaybeLoss,
     MaybeNorm,
     MaybeOptimizer,
-    MaybePictures,
     MaybeSchedule,
     MaybeSeed,
     MaybeWidth,
@@ -57,6 +57,7 @@ from schuss.interfaces.options import (
     OptimizerList,
     Patience,
     Pictures,
+    Plot,
     Quiet,
     Residual,
     Residuals,
@@ -76,8 +77,10 @@ from schuss.interfaces.options import (
     UnusedThreads,
     Width,
     Widths,
+    folder,
     listed,
     numbers,
+    study_place,
 )
 from schuss.interfaces.output import STDOUT, Output, csv_text
 from schuss.interfaces.progress import shown_epochs, shown_standing
@@ -87,7 +90,6 @@ from schuss.writing import write_atomically
 if TYPE_CHECKING:
     from rich.table import Table
 
-PICTURES = Path("schuss-out")
 ALL_ACTIVATIONS, ALL_OPTIMIZERS = ",".join(ACTIVATIONS), ",".join(OPTIMIZERS)
 DIVERGED, INVALID, INTERRUPTED = 1, 2, 130
 
@@ -188,7 +190,8 @@ def compare(
     dask: DaskAddress = None,
     quiet: Quiet = False,
     json: Json = None,
-    out: Pictures = PICTURES,
+    plot: Plot = False,
+    out: Pictures = None,
 ) -> None:
     """Which activation with which optimizer learns best on this data?
 
@@ -198,7 +201,7 @@ def compare(
 
     $ schuss compare digits wine --depth 2,8 --activations relu,"mine = z * sigmoid(1.7 * z)"
     """
-    output = Output(json, out)
+    output = Output(json, folder(plot, out))
     datasets = [_dataset(each, target, task, alone=len(data) == 1) for each in data]
     for dataset in datasets:
         output.show_data(dataset)
@@ -222,7 +225,7 @@ def compare(
                 tune=listed(tune),
                 seeds=seeds,
                 seed=seed,
-                study=_study_place(study, out),
+                study=study_place(study, out),
                 threads=threads,
                 progress=progress,
             )
@@ -236,14 +239,6 @@ def compare(
 def _dataset(source: str, target: str | None, task: str | None, *, alone: bool) -> sc.Dataset:
     """One of the data sets; beside others, a built-in problem has no use for the target of the files."""
     return sc.load(source, target, task=task) if alone or source not in PROBLEMS else sc.load(source)
-
-
-def _study_place(study: str | None, out: Path) -> Path | None:
-    """The file of a study, or the folder in which it finds or makes one."""
-    if study is None:
-        out.mkdir(parents=True, exist_ok=True)
-        return out
-    return None if study == "-" else Path(study)
 
 
 # ---------------------------------------------------------------------------------------------- fit
@@ -275,7 +270,8 @@ def fit(
     seed: MaybeSeed = None,
     threads: Threads = None,
     json: Json = None,
-    out: MaybePictures = None,
+    plot: Plot = False,
+    out: Pictures = None,
 ) -> None:
     """Train one network.
 
@@ -283,7 +279,7 @@ def fit(
 
     $ schuss fit digits --resume digits.schuss --epochs 40
     """
-    output = Output(json, out, [save])
+    output = Output(json, folder(plot, out), [save])
     before = None if resume is None else sc.load_run(resume)
     network = _network(
         before, activation=activation, depth=depth, width=width, init=init,
@@ -305,7 +301,7 @@ def fit(
         run.save(save)
     output.write_json(lambda: describe.run_json(run))
     describe.show_run(run, output, *_truth(data, run))
-    output.draw(f"fit-{dataset.name}", {"flow": run.flow.plot})
+    output.draw(f"fit-{dataset.name}", describe.run_pictures(run, dataset))
     if save is not None:
         output.show(f"run: {save}")
     if run.status == "diverged":
@@ -398,7 +394,8 @@ def flow(
     seed: Seed = 0,
     threads: UnusedThreads = None,
     json: Json = None,
-    out: Pictures = PICTURES,
+    plot: Plot = False,
+    out: Pictures = None,
 ) -> None:
     """How much of the gradient reaches each layer of an untrained network?
 
@@ -408,7 +405,7 @@ def flow(
     """
     if threads is not None:
         positive_integer("threads", threads)  # taken as by all commands; this one computes on a single core
-    output = Output(json, out)
+    output = Output(json, folder(plot, out))
     network = _network(
         None, activation=activation, depth=depth, width=width, init=init,
         norm=norm, residual=residual, dropout=dropout,
@@ -418,21 +415,23 @@ def flow(
     measured = sc.flow(network, dataset, seed=seed, loss=loss)
     output.write_json(measured.to_json)
     output.show(tables.flow_table(measured))
-    output.draw(f"flow-{dataset.name}", {measured.layers[0].activation.name: measured.plot})
+    name = measured.layers[0].activation.name
+    inside = partial(sc.preactivations, network, dataset, seed=seed)
+    output.draw(f"flow-{dataset.name}", {name: measured.figure, f"{name}-layers": lambda: inside().figure()})
 
 
 # ---------------------------------------------------------------------------------------------- what there is
 
 
 @app.command(rich_help_panel="What there is")
-def activations(name: NameArgument = None, *, json: Json = None, out: MaybePictures = None) -> None:
+def activations(name: NameArgument = None, *, json: Json = None, plot: Plot = False, out: Pictures = None) -> None:
     """List the activations, or show one: formula, slope, LaTeX.
 
     $ schuss activations gelu
 
-    $ schuss activations "mine = z * sigmoid(1.7 * z)" --out pictures
+    $ schuss activations "mine = z * sigmoid(1.7 * z)" --plot
     """
-    output = Output(json, out)
+    output = Output(json, folder(plot, out))
     known = sc.activations.ACTIVATIONS.values()
     shown = list(known) if name is None else [sc.activations.find_activation(name)]
     output.write_json(lambda: [describe.activation_json(each) for each in shown])
@@ -440,23 +439,30 @@ def activations(name: NameArgument = None, *, json: Json = None, out: MaybePictu
         output.show(tables.activations_table(shown))
     else:
         output.show(tables.facts_table(str(shown[0]), describe.activation_facts(shown[0])), shown[0].latex, "")
-    stem = "activations" if name is None else f"activation-{shown[0].name}"
-    output.draw(stem, {"": lambda: charts.activation_chart(shown)})
+    if name is None:
+        output.draw("activations", {"": sc.activations.figure})
+    else:
+        output.draw(f"activation-{shown[0].name}", {"": shown[0].plot})
 
 
 @app.command(rich_help_panel="What there is")
-def optimizers(name: NameArgument = None, *, json: Json = None) -> None:
-    """List the optimizers, or show one: its rule, its settings, LaTeX.
+def optimizers(name: NameArgument = None, *, json: Json = None, plot: Plot = False, out: Pictures = None) -> None:
+    """List the optimizers, or show one: its rule, its settings, LaTeX, and with --plot its descent.
 
-    $ schuss optimizers adam
+    $ schuss optimizers adam --plot
     """
-    output = Output(json)
+    output = Output(json, folder(plot, out))
     shown = list(sc.optimizers.OPTIMIZERS.values()) if name is None else [sc.optimizers.find_optimizer(name)]
     output.write_json(lambda: [describe.optimizer_json(each) for each in shown])
     if name is None:
         output.show(tables.optimizers_table(shown))
     else:
         output.show(tables.facts_table(str(shown[0]), describe.optimizer_facts(shown[0])), shown[0].latex, "")
+    if name is None:
+        draw = {land: partial(sc.optimizers.figure, landscape=land) for land in LANDSCAPES}
+        output.draw("optimizers", draw)
+    else:
+        output.draw(f"optimizer-{shown[0].name}", {"": shown[0].figure})
 
 
 if __name__ == "__main__":

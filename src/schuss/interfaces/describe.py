@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import schuss as sc
 from schuss import formulas, tables, wording
-from schuss.interfaces.output import Output
+from schuss.interfaces.output import Output, Picture
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,22 +36,35 @@ def networks_in_words(study: sc.Study) -> str:
 
 def draw(study: sc.Study, output: Output) -> None:
     """The pictures of one data set."""
-    pictures = {"loss": study.plot_losses, "learning-rates": study.plot_learning_rates, "flow": study.plot_flows}
+    pictures: dict[str, Picture] = {
+        "scores": study.plot,
+        "loss": study.loss_figure,
+        "learning-rates": study.learning_rate_figure,
+        "flow": study.plot_flows,
+    }
     output.draw(f"compare-{study.data}", pictures)
 
 
 def show_run(run: sc.Run, output: Output, *more: Table) -> None:
     """A training: its course, the gradient flow through it, and the result."""
-    score_name = "accuracy" if run.encoding.target.classes else "R²"
     output.show(f"{run.network}", f"{run.recipe}", "")
     if len(run.outcome.history):
-        output.show(tables.history_table(run.history, score_name))
+        output.show(tables.history_table(run.history, run.score_name))
     output.show(tables.flow_history_table(run.flow))
     if run.status != "diverged":
         scores = zip(("train", "valid", "test"), run.outcome.losses, run.outcome.scores, strict=True)
-        output.show(tables.scores_table(scores, score_name), *more)
+        output.show(tables.scores_table(scores, run.score_name), *more)
     state = run.outcome.state
     output.show(f"{run.status} after {state.epoch} epochs, {state.step} updates, {run.outcome.seconds:.3f} s.")
+
+
+def run_pictures(run: sc.Run, data: sc.Dataset) -> dict[str, Picture]:
+    """A training on one page, the gradient flow through it, and where on their curves its layers live."""
+    return {
+        "": run.figure,
+        "flow": run.flow.figure,
+        "layers": lambda: run.preactivations(data.train).figure(),
+    }
 
 
 def run_json(run: sc.Run) -> dict[str, Any]:

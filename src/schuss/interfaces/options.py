@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from schuss.errors import seed_number
+from schuss.interfaces.output import check_folder
 
 
 def _option(metavar: str, text: str, *, unset: str = "", **more: Any) -> Any:
@@ -32,8 +33,9 @@ DataArguments: TypeAlias = Annotated[list[str], typer.Argument(metavar="DATA..."
 Target: TypeAlias = Annotated[str | None, _option("COLUMN", "What to predict.", unset="target, class, …, or the last")]
 Task: TypeAlias = Annotated[str | None, _option("TASK", "classification or regression.", unset="told from the target")]
 Json: TypeAlias = Annotated[Path | None, _option("FILE", "The result for a machine; - is standard output.")]
-Pictures: TypeAlias = Annotated[Path, _option("FOLDER", "Where the pictures go.")]
-MaybePictures: TypeAlias = Annotated[Path | None, _option("FOLDER", "Draw a picture there.")]
+PICTURES = Path("schuss-out")
+Plot: TypeAlias = Annotated[bool, typer.Option("--plot", help=f"Draw pictures, into the folder {PICTURES}.")]
+Pictures: TypeAlias = Annotated[Path | None, _option("FOLDER", "Draw pictures, into this folder.")]
 CsvFile: TypeAlias = Annotated[Path, _option("FILE", "Where the CSV goes; - is standard output.")]
 Save: TypeAlias = Annotated[Path | None, _option("FILE", "Keep the run, for predict and --resume.")]
 Resume: TypeAlias = Annotated[Path | None, _option("FILE", "Train a kept run on, up to --epochs in all.")]
@@ -106,11 +108,26 @@ Seed: TypeAlias = Annotated[int, _option("N", SEED, callback=_seed)]
 MaybeSeed: TypeAlias = Annotated[int | None, _option("N", SEED, unset="0", callback=_seed)]
 Seeds: TypeAlias = Annotated[int, _option("N", "Fresh seeds to judge the chosen trials on.")]
 STUDY = "Keep every network there, and go on where it stopped; - keeps nothing."
-StudyPath: TypeAlias = Annotated[str | None, _option("FILE", STUDY, unset="a new file in --out")]
+StudyPath: TypeAlias = Annotated[str | None, _option("FILE", STUDY, unset=f"a new file in {PICTURES}")]
 Threads: TypeAlias = Annotated[int | None, _option("N", "Cores to use; no result depends on it.", unset="all")]
 DASK = "Train on the workers of a Dask scheduler, such as tcp://10.0.0.1:8786."
 DaskAddress: TypeAlias = Annotated[str | None, _option("ADDRESS", DASK, unset="this machine")]
 UnusedThreads: TypeAlias = Annotated[int | None, typer.Option(hidden=True)]
+
+
+def folder(plot: bool, out: Path | None) -> Path | None:
+    """Where the pictures go: to --out, with --plot alone to the usual folder; None where none are wanted."""
+    return out or (PICTURES if plot else None)
+
+
+def study_place(study: str | None, out: Path | None) -> Path | None:
+    """The file of a study; where none is named, the folder in which it finds or makes one; None for "-"."""
+    if study is not None:
+        return None if study == "-" else Path(study)
+    place = out or PICTURES
+    check_folder(place)
+    place.mkdir(parents=True, exist_ok=True)
+    return place
 
 
 def listed(text: str) -> list[str]:

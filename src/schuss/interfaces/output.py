@@ -9,16 +9,20 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from schuss.charts.style import figure_of
 from schuss.errors import InvalidInput
 from schuss.writing import write_atomically
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from rich.console import Console
 
     from schuss.data import Dataset
+
+Picture: TypeAlias = "Callable[[], Figure | Axes]"
 
 STDOUT = Path("-")
 NARROWEST = 80  # columns of a table: in a narrower terminal its lines fold, where a squeezed table would lose its names
@@ -69,7 +73,7 @@ class Output:
             write_atomically(self.json_file, text.encode())
             self.show(f"result: {self.json_file}")
 
-    def draw(self, name: str, pictures: Mapping[str, Callable[[], Figure]]) -> None:
+    def draw(self, name: str, pictures: Mapping[str, Picture]) -> None:
         """Draw pictures into files such as `<name>-loss.png`, if there is a folder for them."""
         if self.pictures is None:
             return
@@ -80,7 +84,7 @@ class Output:
         for what, draw in pictures.items():
             path = self.pictures / (f"{name}-{what}.png" if what else f"{name}.png")
             raw = io.BytesIO()
-            draw().savefig(raw, format="png")
+            figure_of(draw()).savefig(raw, format="png")
             write_atomically(path, raw.getvalue())
             self.show(f"picture: {path}")
 
