@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from schuss.shown import ActivationShown, FlowShown, HistoryShown, OptimizerShown, StudyShown
 from schuss.wording import (
     MISSING,
+    estimate,
     interval,
     mean_and_spread,
     rate,
@@ -197,9 +198,12 @@ def flows_table(flows: Mapping[str, FlowShown]) -> Table:
 
 def ranking_table(study: StudyShown, at_most: int | None = None) -> Table:
     """Competitors, best first, named by the axes that vary; so many of them at most."""
+    several = len(study.tasks) > 1
     table = _table(
         f"Ranking on {_text(study.data)}",
-        f"{study.score_name}: mean ± standard deviation over seeds\nlearning rate: the best one on the validation part",
+        f"{study.score_name}: interquartile mean over fresh seeds (95 % interval)\n"
+        "=: not distinguishable from the first; "
+        + ("rank: mean over the data sets" if several else "rate and valid: of the best trial"),
     )
     table.add_column("", justify="right")
     columns = [[axis] for axis in study.axes]
@@ -207,17 +211,18 @@ def ranking_table(study: StudyShown, at_most: int | None = None) -> Table:
         columns = [list(study.axes)]  # all in one, where the lines fold between words
     for axes in columns:
         table.add_column("competitor" if len(axes) > 1 else axes[0].replace("_", " "), overflow="fold")
-    for heading in ("learning rate", f"test {study.score_name}", "valid", "diverged"):
+    of_trial = "rank" if several else "rate"
+    for heading in (of_trial, f"test {study.score_name}", "valid", "diverged"):
         table.add_column(heading, justify="right", no_wrap=True)
     for place, ranked in enumerate(study.ranking[:at_most], 1):
         table.add_row(
-            str(place),
+            f"{'=' if ranked.is_best and place > 1 else ''}{place}",
             *(_text(ranked.competitor.label(axes)) for axes in columns),
-            rate(ranked.learning_rate),
-            mean_and_spread(ranked.test_score, ranked.test_score_std),
+            mean_and_spread(ranked.rank, math.nan) if several else rate(ranked.learning_rate),
+            estimate(ranked.test_score, ranked.low, ranked.high),
             mean_and_spread(ranked.valid_score, math.nan),
             _styled(f"{ranked.diverged} of {ranked.networks}", "red") if ranked.diverged else "0",
-            style="bold" if place == 1 else "",
+            style="bold" if ranked.is_best else "",
         )
     return table
 

@@ -62,6 +62,19 @@ def mean_and_spread(mean: float, spread: float) -> str:
     return " ± ".join(shown)
 
 
+def estimate(value: float, low: float, high: float) -> str:
+    """A score with its interval, which one seed alone does not have.
+
+    >>> estimate(0.9741, 0.968, 0.9795), estimate(0.9, float("nan"), float("nan"))
+    ('0.974 (0.968 … 0.980)', '0.900')
+    """
+    if math.isnan(value):
+        return MISSING
+    plain = all(abs(x) < 100 for x in (value, low, high) if math.isfinite(x))
+    shown = [f"{x:.3f}" if plain and math.isfinite(x) else significant(x) for x in (value, low, high)]
+    return shown[0] if math.isnan(low) and math.isnan(high) else f"{shown[0]} ({shown[1]} … {shown[2]})"
+
+
 def share(x: float) -> str:
     """A share as a percentage."""
     return MISSING if math.isnan(x) else f"{100 * x:.0f} %"

@@ -13,8 +13,9 @@ from schuss import runfile
 from schuss.comparison.budget import Budget
 from schuss.comparison.competitors import Competitor, Entrant
 from schuss.comparison.keys import digest, network_key
+from schuss.comparison.ranking import tried
 from schuss.comparison.storage import Entry, StudyFile
-from schuss.comparison.study import Study, read_study, tried
+from schuss.comparison.study import Study, read_study
 from schuss.comparison.trials import Search, Trial, Tried, best_of
 from schuss.comparison.workers import Group, Wanted, Workers, seconds_per_epoch
 from schuss.data import Dataset

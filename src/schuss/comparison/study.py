@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schuss import charts, runfile, tables, wording
+from schuss.comparison.budget import Budget, find_budget
 from schuss.comparison.competitors import FLOW_AXES, Competitor, varying
+from schuss.comparison.ranking import Ranked, ranking
 from schuss.comparison.records import Curves, Row, curves, flows
 from schuss.comparison.storage import Arrays, Comparison, StudyFile
-from schuss.comparison.trials import Tried, best_of
+from schuss.comparison.verdict import verdict
 from schuss.errors import InvalidInput, unknown_name
 from schuss.insight.gradient_flow import FlowHistory, GradientFlow, hidden_flow
 from schuss.network import Network
@@ -27,29 +29,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from polars import DataFrame
-
-
-class Ranked(NamedTuple):
-    """A competitor with its chosen trial, and how it did on the fresh seeds; of all its networks, how many diverged."""
-
-    competitor: Competitor
-    learning_rate: float
-    settings: str
-    test_score: float
-    test_score_std: float
-    valid_score: float
-    diverged: int
-    networks: int
-
-    @property
-    def activation(self) -> str:
-        """The name of the activation."""
-        return self.competitor.activation
-
-    @property
-    def optimizer(self) -> str:
-        """The name of the optimizer, without what is tuned."""
-        return self.competitor.optimizer
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -79,6 +58,11 @@ class Study:
     path: Path | None = None
 
     @property
+    def budget(self) -> Budget:
+        """How long each network trained."""
+        return find_budget(self.asked.get("budget", 1))
+
+    @property
     def data(self) -> str:
         """The names of the data sets."""
         return ", ".join(self.tasks)
@@ -105,12 +89,11 @@ class Study:
 
     @cached_property
     def ranking(self) -> list[Ranked]:
-        """Competitors by mean test score on the fresh seeds, best first; those that diverged or are not there last."""
-        groups: dict[Competitor, list[Row]] = {}
-        for row in self.rows:
-            groups.setdefault(row.competitor, []).append(row)
-        ranked = [_ranked(competitor, rows) for competitor, rows in groups.items()]
-        return sorted(ranked, key=lambda r: (math.isnan(r.test_score), -r.test_score, -r.valid_score))
+        """Competitors by interquartile mean of the test scores on the fresh seeds, over several data sets by mean rank.
+
+        Those of which too many diverged come last; before there are final runs, the order is that of validation.
+        """
+        return ranking(self.rows)
 
     @property
     def flows(self) -> Mapping[str, GradientFlow]:
@@ -172,21 +155,8 @@ class Study:
         }
 
     def summary(self) -> str:
-        """The result in sentences: the best, how gd compares with sgd where both took part, how many diverged."""
-        found = [ranked for ranked in self.ranking if not math.isnan(ranked.test_score)]
-        if not found:
-            return "No network of this comparison reached a result."
-        best = found[0]
-        score = wording.mean_and_spread(best.test_score, best.test_score_std)
-        name = best.competitor.label(self.axes)
-        parts = [f"Best: {name} at learning rate {wording.rate(best.learning_rate)}, test {self.score_name} {score}."]
-        reached = {name: [r.test_score for r in found if r.optimizer == name] for name in ("gd", "sgd")}
-        if all(reached.values()):
-            spans = (f"{name} reaches {_span(scores)}" for name, scores in reached.items())
-            parts.append(f"After equally many passes over the data {', '.join(spans)}.")
-        diverged = sum(row.status == "diverged" for row in self.rows)
-        parts.append(f"{diverged or 'None'} of {len(self.rows)} networks diverged.")
-        return " ".join(parts)
+        """The verdict in sentences: the best, who cannot be told from it, gd beside sgd, what was widened and lost."""
+        return verdict(self)
 
     def table(self) -> str:
         """The ranking as a text table."""
@@ -265,35 +235,6 @@ def _history(kept: Arrays, network: Network, n_inputs: int) -> FlowHistory:
     layers = network.layers(n_inputs, 1)
     measured = flows(kept.flow or b"", kept.watched)
     return FlowHistory(tuple(hidden_flow(layers, values, epoch) for epoch, values in measured.items()))
-
-
-def tried(rows: Iterable[Row]) -> list[Tried]:
-    """The trials of one competitor on one data set, as far as they are finished."""
-    return [
-        Tried(row.trial, row.learning_rate, row.valid_score, row.valid_loss) for row in rows if row.stage == "trial"
-    ]
-
-
-def _ranked(competitor: Competitor, rows: Sequence[Row]) -> Ranked:
-    best = best_of(tried(rows))
-    final = [row for row in rows if row.stage == "final"]
-    scores = [row.test_score for row in final]
-    chosen = next(row for row in rows if row.trial == best.number)
-    return Ranked(
-        competitor,
-        chosen.learning_rate,
-        chosen.settings,
-        test_score=float(np.mean(scores)) if scores else math.nan,
-        test_score_std=float(np.std(scores, ddof=1)) if len(scores) > 1 else math.nan,
-        valid_score=best.score,
-        diverged=sum(row.status == "diverged" for row in rows),
-        networks=len(rows),
-    )
-
-
-def _span(scores: Sequence[float]) -> str:
-    low, high = min(scores), max(scores)
-    return f"{high:.3f}" if len(scores) == 1 else f"{low:.3f} to {high:.3f} by activation"
 
 
 def _flat(ranked: Ranked) -> dict[str, Any]:

@@ -19,6 +19,8 @@ def report(study: sc.Study, output: Output) -> None:
         output.show(tables.flows_table(study.flows))
         for data in study.tasks:
             output.show(tables.ranking_table(study.of(data)))
+        if len(study.tasks) > 1:
+            output.show(tables.ranking_table(study))
         output.show(study.summary(), networks_in_words(study))
         for data in study.tasks:
             draw(study.of(data), output)
@@ -28,10 +30,15 @@ def report(study: sc.Study, output: Output) -> None:
 
 def networks_in_words(study: sc.Study) -> str:
     """How many networks there are, and how fast they were trained."""
-    n, of_all = len(study.rows), f" of {study.expected}" if len(study.rows) < study.expected else ""
-    known = f", {n - study.trained} of them known before" if n > study.trained else ""
-    speed = f" {study.trained} in {study.seconds:.1f} s, {study.trained / study.seconds:.0f} networks/s."
-    return f"Networks: {n}{of_all}{known}.{speed if study.trained else ''}"
+    n = len(study.rows)
+    parts = [f"Networks: {n}{f' of {study.expected}' if n < study.expected else ''}"]
+    if study.trained:
+        parts.append(
+            f"{study.trained} trained in {study.seconds:.1f} s, {study.trained / study.seconds:.0f} networks/s"
+        )
+    if n > study.trained:
+        parts.append(f"{n - study.trained} taken from the study")
+    return "; ".join(parts) + "."
 
 
 def draw(study: sc.Study, output: Output) -> None:

@@ -1,1 +1,0 @@
-"""Pure numbers in, numbers out."""
