@@ -398,9 +398,7 @@ def test_budgets_that_are_none(wrong: Any) -> None:
         find_budget(wrong)
 
 
-@pytest.mark.parametrize(
-    ("given", "text"), [(20, "20epochs"), ("7", "7epochs"), ("1 epoch", "1epochs"), ("3 s", "3s")]
-)
+@pytest.mark.parametrize(("given", "text"), [(20, "20epochs"), ("7", "7epochs"), ("1 epoch", "1epochs"), ("3 s", "3s")])
 def test_budgets(given: Any, text: str) -> None:
     assert str(find_budget(given)) == text
     assert find_budget(text) == find_budget(given)

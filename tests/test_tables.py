@@ -89,9 +89,11 @@ def test_ranking_table() -> None:
     finals = [row("relu", rule, score=x, seed=k) for rule, each in scores.items() for k, x in enumerate(each, 1)]
     text = lines(tables.ranking_table(study([*tries, lost, *finals])))
     assert text[0] == "Ranking on digits"
-    assert text[3].split() == ["1", "relu", "adam", "1e-3", "0.960", "±", "0.014", "0.900", "0"]
-    assert text[4].split() == ["2", "relu", "sgd", "1e-2", "0.910", "±", "0.014", "0.900", "1", "of", "4"]
-    assert text[5].startswith("accuracy: mean ± standard deviation over seeds")
+    first, second = text[3].split(), text[4].split()
+    assert [*first[:5], *first[-2:]] == ["1", "relu", "adam", "1e-3", "0.960", "0.900", "0"]
+    assert [*second[:5], *second[-4:]] == ["=2", "relu", "sgd", "1e-2", "0.910", "0.900", "1", "of", "4"]
+    assert first[6] == "…"
+    assert text[5].startswith("accuracy: interquartile mean over fresh seeds (95 % interval)")
 
 
 def test_ranking_table_of_a_regression_names_its_score() -> None:
@@ -119,11 +121,12 @@ def test_study_summary() -> None:
     lost = trial("relu", "sgd", status="diverged", learning_rate=1.0, trial=1)
     assert study([*both(("relu", "gd", 0.5), ("relu", "sgd", 0.9)), lost]).summary() == (
         "Best: relu + sgd at learning rate 1e-2, test accuracy 0.900. "
+        "No difference: none of the 2 competitors is distinguishable from it. "
         "After equally many passes over the data gd reaches 0.500, sgd reaches 0.900. "
         "1 of 5 networks diverged."
     )
     four = both(("relu", "gd", 0.4), ("relu", "sgd", 0.9), ("tanh", "gd", 0.45), ("tanh", "sgd", 0.95))
-    assert "gd reaches 0.400 to 0.450 by activation, sgd reaches 0.900 to 0.950 by" in study(four).summary()
+    assert "gd reaches 0.400 to 0.450, sgd reaches 0.900 to 0.950." in study(four).summary()
     assert "None of 2 networks diverged" in study(both(("relu", "adam", 0.9))).summary()
     assert study([lost]).summary() == "No network of this comparison reached a result."
 

@@ -22,6 +22,7 @@ from schuss.schedules import Schedule
 from schuss.training import Job
 
 _VERSION = version("schuss")
+_MOST = 1024  # descriptions that are kept in mind
 _NOT_DECIDING = {"defaults", "search"}
 
 
@@ -36,11 +37,21 @@ def digest(described: object) -> str:
     return hashlib.sha256(_canonical(described).encode()).hexdigest()[:16]
 
 
-@lru_cache(maxsize=1024)
+_described: dict[int, tuple[Network, str]] = {}
+
+
 def _network(network: Network) -> str:
-    """The description, and what the network draws: the name of an initializer does not say what it does."""
-    drawn = network.initial(n_inputs=1, n_outputs=1, seed=0)
-    return _canonical(runfile.network_json(network)) + hashlib.sha256(drawn.tobytes()).hexdigest()
+    """The description, and what the network draws: the name of an initializer does not say what it does.
+
+    By identity: networks with different initializers of one name are equal. They are kept, so that no other gets an id.
+    """
+    if id(network) not in _described:
+        if len(_described) == _MOST:
+            _described.clear()
+        drawn = network.initial(n_inputs=1, n_outputs=1, seed=0)
+        text = _canonical(runfile.network_json(network)) + hashlib.sha256(drawn.tobytes()).hexdigest()
+        _described[id(network)] = network, text
+    return _described[id(network)][1]
 
 
 def _recipe(recipe: Recipe) -> str:
@@ -50,7 +61,7 @@ def _recipe(recipe: Recipe) -> str:
     return _definitions(plain, recipe.loss, recipe.schedule) + _canonical(settings)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=_MOST)
 def _definitions(optimizer: Optimizer, loss: Loss | None, schedule: Schedule) -> str:
     return _canonical(runfile.recipe_json(Recipe(optimizer, loss=loss, schedule=schedule)))
 

@@ -29,9 +29,9 @@ def _locked(path: Path, what: Path) -> IO[str]:
     try:
         import fcntl
     except ImportError:  # Windows has no such lock; SQLite still keeps two writers from writing at the same moment
-        return path.open("w")
+        return _opened(path, what)
     while True:
-        file = path.open("w")
+        file = _opened(path, what)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -42,3 +42,12 @@ def _locked(path: Path, what: Path) -> IO[str]:
         if path.exists() and os.fstat(file.fileno()).st_ino == path.stat().st_ino:
             return file
         file.close()  # its last holder has just removed it
+
+
+def _opened(path: Path, what: Path) -> IO[str]:
+    try:
+        return path.open("w")
+    except OSError as error:
+        raise StudyFileError(
+            f"cannot write {what}: {error.strerror}. Choose a folder that exists and can be written to."
+        ) from error

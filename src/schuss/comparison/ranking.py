@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from schuss.comparison.competitors import Competitor
 from schuss.comparison.groups import groups
-from schuss.comparison.intervals import bootstrap_interval, middle
+from schuss.comparison.intervals import bootstrap_interval, iqm
 from schuss.comparison.records import Row
 from schuss.comparison.trials import Tried, best_of
 
@@ -104,7 +104,7 @@ def _judged(scores: Scores) -> dict[Competitor, _Judged]:
         return {}
     # The names that the test of all pairs goes by are the numbers of the competitors.
     told = groups({str(number): each for number, each in enumerate(scores.values())})
-    values = bootstrap_interval(np.stack(list(scores.values())), lambda each: np.asarray(middle(each).mean(-1)))
+    values = bootstrap_interval(np.stack(list(scores.values())), _mean_iqm)
     ranks, best = dict(zip(told.names, told.ranks.tolist(), strict=True)), set(told.best)
     high = np.minimum(values.high, 1.0)  # of accuracy and of R² there is no more
     return {
@@ -114,6 +114,11 @@ def _judged(scores: Scores) -> dict[Competitor, _Judged]:
         )
         for number, competitor in enumerate(scores)
     }  # fmt: skip
+
+
+def _mean_iqm(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean over data sets of the interquartile mean over seeds, [..., data set, seed] → [...]."""
+    return np.asarray(iqm(scores[..., None, :]).mean(-1))
 
 
 def _ranked(competitor: Competitor, rows: Sequence[Row], judged: _Judged) -> Ranked:

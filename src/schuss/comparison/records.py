@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,13 +74,19 @@ class Row(NamedTuple):
         return self.competitor.optimizer
 
     @staticmethod
-    def columns() -> tuple[str, ...]:
-        """The names in `tidy`."""
-        return (*Row._fields[:2], *Competitor._fields, *Row._fields[3:])
+    def columns() -> dict[str, type]:
+        """The names in `tidy`, each with what it holds: text, whole numbers or numbers."""
+        own, axes = (get_type_hints(kind) for kind in (Row, Competitor))
+        names = (*Row._fields[:2], *Competitor._fields, *Row._fields[3:])
+        return {name: _kind((own | axes)[name]) for name in names}
 
     def tidy(self) -> dict[str, str | int | float | None]:
         """The row as a flat mapping, a column an axis."""
         return dict(zip(self.columns(), (*self[:2], *self.competitor, *self[3:]), strict=True))
+
+
+def _kind(hint: Any) -> type:
+    return float if hint is float else int if hint in (int, int | None) else str
 
 
 def record(run: Run, *, with_flow: bool) -> Record:

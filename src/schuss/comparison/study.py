@@ -127,7 +127,7 @@ class Study:
         import polars as pl
 
         values = ((*row[:2], *row.competitor, *row[3:]) for row in self.rows)
-        return pl.DataFrame(values, schema=list(Row.columns()), orient="row", infer_schema_length=None)
+        return pl.DataFrame(values, schema=Row.columns(), orient="row")
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write the frame as CSV."""
