@@ -128,7 +128,7 @@ def test_study_summary() -> None:
     four = both(("relu", "gd", 0.4), ("relu", "sgd", 0.9), ("tanh", "gd", 0.45), ("tanh", "sgd", 0.95))
     assert "gd reaches 0.400 to 0.450, sgd reaches 0.900 to 0.950." in study(four).summary()
     assert "None of 2 networks diverged" in study(both(("relu", "adam", 0.9))).summary()
-    assert study([lost]).summary() == "No network of this comparison reached a result."
+    assert study([lost]).summary() == "No competitor of this comparison has reached a result on fresh seeds."
 
 
 # ---------------------------------------------------------------------------------------------- trainings and listings

@@ -134,10 +134,10 @@ class Session:
     ) -> None:
         self.plan, self.file, self.workers, self.progress = plan, file, workers, progress
         self.place = self.done = self.reused = 0
-        self.expected = len(plan.data) * len(plan.field) * (plan.trials + plan.seeds)
         self._trial_data = {name: dataset.resplit(plan.seed) for name, dataset in plan.data.items()}
         self.id = plan.id
         file.begin(self.id, plan.asked, origin)
+        self._expect(len(plan.data) * len(plan.field) * (plan.trials + plan.seeds))
         self._epochs = file.calibration(self.id)
 
     def run(self) -> None:
@@ -151,6 +151,10 @@ class Session:
             )
         self.file.finish(self.id)
 
+    def _expect(self, networks: int) -> None:
+        self.expected = networks
+        self.file.expect(self.id, networks)
+
     def study(self) -> Study:
         """What is there so far."""
         return read_study(self.file, self.file.comparison(self.id))
@@ -163,7 +167,7 @@ class Session:
             yield
         finally:
             seconds = time.perf_counter() - began
-            self.file.account(self.id, trained=self.done - self.reused, seconds=seconds, expected=self.expected)
+            self.file.account(self.id, trained=self.done - self.reused, seconds=seconds)
 
     # ------------------------------------------------------------------------------------------ the stages
 
@@ -185,7 +189,7 @@ class Session:
             following = {who: more for who, (_, more) in further.items() if more}
             if not following:
                 return {who: made[best_of(results[who]).number] for who, made in trials.items()}
-            self.expected += sum(map(len, following.values()))
+            self._expect(self.expected + sum(map(len, following.values())))
             trials = {who: [*made, *following.get(who, ())] for who, made in trials.items()}
 
     def _tries(self, data: str, trials: Mapping[_Who, Sequence[Trial]]) -> Group:

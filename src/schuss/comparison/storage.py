@@ -163,12 +163,14 @@ class StudyFile:
         update = "ON CONFLICT (id) DO UPDATE SET opened = excluded.opened, finished = 0"
         self._do(f"INSERT INTO comparisons (id, asked, origin, opened) VALUES (?, ?, ?, ?) {update}", values)
 
-    def account(self, id: str, *, trained: int, seconds: float, expected: int) -> None:  # noqa: A002
-        """Add networks that were trained and the seconds that took, and say how many are expected in all."""
-        values = (trained, seconds, expected, id)
-        self._write(
-            "UPDATE comparisons SET trained = trained + ?, seconds = seconds + ?, expected = ? WHERE id = ?", [values]
-        )
+    def expect(self, id: str, networks: int) -> None:  # noqa: A002
+        """Say how many networks the comparison will have."""
+        self._write("UPDATE comparisons SET expected = ? WHERE id = ?", [(networks, id)])
+
+    def account(self, id: str, *, trained: int, seconds: float) -> None:  # noqa: A002
+        """Add networks that were trained, and the seconds that took."""
+        sql = "UPDATE comparisons SET trained = trained + ?, seconds = seconds + ? WHERE id = ?"
+        self._write(sql, [(trained, seconds, id)])
         self.commit()
 
     def finish(self, id: str) -> None:  # noqa: A002
