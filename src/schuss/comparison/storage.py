@@ -294,7 +294,14 @@ def _row(values: tuple[Any, ...]) -> Row:
 
 
 def place_in(folder: Path, name: str, id: str) -> Path:  # noqa: A002
-    """The file of a study in a folder: one of that name in which this comparison stopped, else a new one."""
+    """The file of a study in a folder: one of that name in which this comparison stopped, else a new one.
+
+    StudyFileError if there is no such folder, and it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StudyFileError(f"cannot make the folder {folder}: {error.strerror}. Choose another one.") from error
     for path in sorted(folder.glob(f"{glob.escape(name)}-*.study"), reverse=True):
         if _stopped_in(path, id):
             return path

@@ -6,6 +6,7 @@ what is taken otherwise.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -120,14 +121,12 @@ def folder(plot: bool, out: Path | None) -> Path | None:
     return out or (PICTURES if plot else None)
 
 
-def study_place(study: str | None, out: Path | None) -> Path | None:
+def study_place(study: str | None, out: Path | None) -> str | None:
     """The file of a study; where none is named, the folder in which it finds or makes one; None for "-"."""
     if study is not None:
-        return None if study == "-" else Path(study)
-    place = out or PICTURES
-    check_folder(place)
-    place.mkdir(parents=True, exist_ok=True)
-    return place
+        return None if study == "-" else study
+    check_folder(out or PICTURES)
+    return f"{out or PICTURES}{os.sep}"
 
 
 def listed(text: str) -> list[str]:
