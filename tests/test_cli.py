@@ -224,7 +224,7 @@ def test_the_same_seed_gives_the_same_result_with_any_number_of_threads(schuss: 
 
 def test_interrupted_compare_keeps_what_is_finished(schuss: Schuss, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = sc.compare("iris", activations=["relu"], optimizers=["adam"], trials=2, seeds=1, budget=2)
-    part = replace(whole, rows=whole.rows[:1], curves=whole.curves[:1], measured={}, trained=1)
+    part = replace(whole, rows=whole.rows[:1], curves=whole.curves[:1], measured={0: whole.measured[0]}, trained=1)
 
     def interrupted(*_: Any, **__: Any) -> sc.Study:
         raise sc.Interrupted(part)

@@ -16,7 +16,8 @@ def report(study: sc.Study, output: Output) -> None:
     """A comparison: gradient flow, ranking, verdict, speed and pictures; what there is of it after an interrupt."""
     output.write_json(study.to_json)
     if study.rows:
-        output.show(tables.flows_table(study.flows))
+        if study.flows:
+            output.show(tables.flows_table(study.flows))
         for data in study.tasks:
             output.show(tables.ranking_table(study.of(data)))
         if len(study.tasks) > 1:
