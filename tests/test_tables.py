@@ -121,7 +121,7 @@ def test_study_summary() -> None:
     lost = trial("relu", "sgd", status="diverged", learning_rate=1.0, trial=1)
     assert study([*both(("relu", "gd", 0.5), ("relu", "sgd", 0.9)), lost]).summary() == (
         "Best: relu + sgd at learning rate 1e-2, test accuracy 0.900. "
-        "No difference: none of the 2 competitors is distinguishable from it. "
+        "With 1 fresh seed nothing is distinguishable; it takes 7 or more. "
         "After equally many passes over the data gd reaches 0.500, sgd reaches 0.900. "
         "1 of 5 networks diverged."
     )

@@ -138,7 +138,6 @@ class Session:
         self.id = plan.id
         file.begin(self.id, plan.asked, origin)
         self._expect(len(plan.data) * len(plan.field) * (plan.trials + plan.seeds))
-        self._epochs = file.calibration(self.id)
 
     def run(self) -> None:
         """Everything that the protocol asks for, as far as it is not in the file."""
@@ -253,15 +252,16 @@ class Session:
 
     def _epochs_of(self, data: str, entrant: Entrant) -> int:
         """For how many epochs a competitor trains; if seconds are given, as many as fit, measured once and kept."""
-        budget, who = self.plan.budget, (data, entrant.competitor.label(Competitor._fields))
+        budget = self.plan.budget
         if budget.seconds is None:
             return budget.epochs
-        if who not in self._epochs:
-            job = Job(entrant.network, entrant.recipe({}, 1), self.plan.seed)
-            seconds = seconds_per_epoch(self._trial_data[data], job, self._one_thread())
-            self._epochs[who] = max(int(budget.seconds / seconds), 1)
-            self.file.calibrate(self.id, *who, self._epochs[who])
-        return self._epochs[who]
+        job, on = Job(entrant.network, entrant.recipe({}, 1), self.plan.seed), self._trial_data[data]
+        key = network_key(self.plan.engine_name, on.fingerprint, job)
+        seconds = self.file.calibration(key)
+        if seconds is None:
+            seconds = seconds_per_epoch(on, job, self._one_thread())
+            self.file.calibrate(key, seconds)
+        return max(int(budget.seconds / seconds), 1)
 
     def _one_thread(self) -> Engine:
         engine = self.plan.engine

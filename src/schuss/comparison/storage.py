@@ -41,10 +41,7 @@ CREATE TABLE entries (
     comparison TEXT NOT NULL, place INTEGER NOT NULL, network BLOB NOT NULL, {", ".join(_ENTRY)},
     PRIMARY KEY (comparison, place)
 ) WITHOUT ROWID;
-CREATE TABLE calibrations (
-    comparison TEXT NOT NULL, data TEXT NOT NULL, competitor TEXT NOT NULL, epochs INTEGER NOT NULL,
-    PRIMARY KEY (comparison, data, competitor)
-) WITHOUT ROWID;
+CREATE TABLE calibrations (key BLOB PRIMARY KEY, seconds REAL NOT NULL) WITHOUT ROWID;
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {FORMAT};
 COMMIT;
@@ -191,9 +188,9 @@ class StudyFile:
         marks = ", ".join("?" * (1 + len(record)))
         self._write(f"INSERT OR REPLACE INTO networks VALUES ({marks})", [(key, *record)])
 
-    def calibrate(self, id: str, data: str, competitor: str, epochs: int) -> None:  # noqa: A002
-        """Keep for how many epochs a competitor trains on a data set."""
-        self._write("INSERT OR REPLACE INTO calibrations VALUES (?, ?, ?, ?)", [(id, data, competitor, epochs)])
+    def calibrate(self, key: bytes, seconds: float) -> None:
+        """Keep how long an epoch of this training takes."""
+        self._write("INSERT OR REPLACE INTO calibrations VALUES (?, ?)", [(key, seconds)])
 
     def tick(self) -> None:
         """Commit what has waited long enough; to be called a few times a second."""
@@ -220,10 +217,10 @@ class StudyFile:
         found = (self._do("SELECT key FROM networks WHERE key = ?", (key,)).fetchone() for key in keys)
         return {row[0] for row in found if row is not None}
 
-    def calibration(self, id: str) -> dict[tuple[str, str], int]:  # noqa: A002
-        """For how many epochs each competitor trains on each data set, as far as that was measured."""
-        found = self._do("SELECT data, competitor, epochs FROM calibrations WHERE comparison = ?", (id,))
-        return {(data, competitor): epochs for data, competitor, epochs in self._guard(found.fetchall)}
+    def calibration(self, key: bytes) -> float | None:
+        """How long an epoch of this training took when it was measured."""
+        found = self._do("SELECT seconds FROM calibrations WHERE key = ?", (key,)).fetchone()
+        return None if found is None else float(found[0])
 
     def comparison(self, id: str | None = None) -> Comparison:  # noqa: A002
         """A comparison by its id, or the one that was worked on last."""

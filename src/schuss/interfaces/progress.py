@@ -74,7 +74,9 @@ def _live(words: Callable[[Standing], str]) -> Iterator[StandingCallback]:
             bar.update(task, completed=at.share, description=words(at))
             before = time.perf_counter()
             if before >= due:
-                shown[1:] = [tables.ranking_table(at.study(), LEADERS)]
+                leaders = tables.ranking_table(at.study(), LEADERS)
+                leaders.title, leaders.caption = "Leaders so far", None
+                shown[1:] = [leaders]
                 live.update(Group(*shown))
                 now = time.perf_counter()
                 due = now + max(SECONDS_BETWEEN_LEADERS, 20 * (now - before))
