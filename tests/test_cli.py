@@ -435,6 +435,76 @@ def test_flow_prints_and_writes_everything(schuss: Schuss) -> None:
     assert 0.5 < result["decades_per_layer"] < 0.75
 
 
+def test_flow_stands_beside_theory(schuss: Schuss) -> None:
+    ended = schuss("flow", "digits", "--depth", 8, "--activation", "sigmoid", "--json", "f.json", "--threads", 1)
+    assert ended.code == 0
+    result = json.loads(Path("f.json").read_text())
+    theory = result["theory"]
+    assert len(theory["relative"]) == len(theory["chi"]) == 8
+    assert theory["depth_scale"] == pytest.approx(0.53, abs=0.05)
+    assert result["through_training"] == []
+    for layer, relative in zip(result["layers"], theory["relative"], strict=True):
+        assert abs(math.log10(layer["relative"] / relative)) < 0.3
+    assert "theory: the same from φ and Var(W) alone" in ended.out
+    without = schuss("flow", "iris", "--init", "zeros")
+    assert "no prediction: the weights of layer 1 are all 0" in without.out
+    assert "theory:" not in without.out
+
+
+def test_flow_through_training(schuss: Schuss) -> None:
+    ended = schuss(
+        "flow", "iris", "--depth", 3, "--width", 8, "--activation", "tanh",
+        "--epochs", 5, "--optimizer", "sgd", "--lr", 0.1, "--batch-size", 16, "--json", "f.json", "--plot",
+    )  # fmt: skip
+    assert ended.code == 0
+    assert "Gradient flow at initialization" in ended.out
+    assert "Gradient flow through training" in ended.out
+    assert Path("schuss-out/flow-iris-tanh.png").exists()
+    assert Path("schuss-out/flow-iris-training.png").exists()
+    measured = json.loads(Path("f.json").read_text())["through_training"]
+    assert [each["epoch"] for each in measured] == [0, 1, 2, 4, 5]
+    run = sc.fit(sc.mlp([8] * 3, "tanh"), "iris", sc.Recipe("sgd(lr=0.1)", batch_size=16, epochs=5))
+    assert [each["layers"][0]["delta"] for each in measured] == run.flow["delta"][:, 0].tolist()
+
+
+def test_flow_says_which_options_need_a_training(schuss: Schuss) -> None:
+    for option, value in (("--optimizer", "sgd"), ("--lr", "0.1"), ("--batch-size", "8")):
+        ended = schuss("flow", "iris", option, value)
+        assert (ended.code, ended.out) == (2, "")
+        assert "without --epochs nothing is trained" in ended.err
+
+
+def test_flow_of_a_diverging_training_says_so_after_all_that_is_known(schuss: Schuss) -> None:
+    ended = schuss("flow", "diabetes", "--epochs", 2, "--optimizer", "sgd", "--lr", 1e6, "--json", "f.json")
+    assert ended.code == 1
+    assert "error: the network diverged at step" in ended.err
+    assert len(json.loads(Path("f.json").read_text())["through_training"]) >= 1
+
+
+def test_interrupted_flow_shows_the_untrained_network(schuss: Schuss, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any, **__: Any) -> sc.Run:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sc, "fit", interrupted)
+    ended = schuss("flow", "iris", "--epochs", 3, "--json", "f.json")
+    assert ended.code == 130
+    assert "only the untrained network is shown" in ended.err
+    assert "Gradient flow at initialization" in ended.out
+    assert json.loads(Path("f.json").read_text())["through_training"] == []
+
+
+def test_tailored_activations_by_name(schuss: Schuss) -> None:
+    wanted = "tailor(sigmoid, depth=50)"
+    assert schuss("fit", "iris", "--activation", wanted, "--epochs", 1).code == 0
+    shown = schuss("activations", wanted, "--out", ".").out
+    assert "alpha=0.835" in shown
+    assert r"\gamma \, \left(" in shown
+    assert Path("activation-tailor-sigmoid-depth-50.png").exists()
+    ended = schuss("compare", "iris", "--activations", f"{wanted}, tanh", "--optimizers", "adam", *SMALL)
+    assert wanted in ended.out
+    assert "cannot be tailored" in schuss("flow", "iris", "--activation", "tailor(identity, depth=9)").err
+
+
 def test_activations_lists_all_and_shows_one(schuss: Schuss) -> None:
     ended = schuss("activations", "--json", "a.json")
     assert all(name in ended.out for name in sc.activations.ACTIVATIONS)
@@ -724,9 +794,17 @@ def test_progress_of_a_comparison_in_words(at: sc.Standing, seconds: float, word
     assert progress.standing_in_words(at, seconds) == words
 
 
-@pytest.mark.parametrize(("share", "words"), [(0.5, "epoch 10 of 20, 4 s left"), (1.0, "epoch 20 of 20, 0 s left")])
-def test_progress_of_a_network_in_words(share: float, words: str) -> None:
-    assert progress.epoch_in_words(share, 4.0, 20) == words
+@pytest.mark.parametrize(
+    ("at", "epochs", "words"),
+    [
+        (Progress(0, 672, 0.0), None, "0 of 672 networks"),
+        (Progress(336, 672, 0.5), None, "336 of 672 networks, 84 networks/s, 4 s left"),
+        (Progress(0, 1, 0.5), 20, "epoch 10 of 20, 4 s left"),
+        (Progress(1, 1, 1.0), 20, "epoch 20 of 20, 0 s left"),
+    ],
+)
+def test_progress_in_words(at: Progress, epochs: int | None, words: str) -> None:
+    assert progress.describe(at, 4.0, epochs) == words
 
 
 class Terminal(io.StringIO):
@@ -745,8 +823,8 @@ def test_progress_in_a_terminal_is_a_live_view_with_leaders(monkeypatch: pytest.
         show(standing(1, 2, 0.5))
     shown = terminal.getvalue()
     assert "1 of 2 networks" in shown
-    assert "Ranking on iris" in shown
-    with progress.shown_epochs(20) as epoch:
+    assert "Leaders so far" in shown
+    with progress.shown_progress(20) as epoch:
         epoch(Progress(0, 1, 0.5))
     assert "epoch 10 of 20" in terminal.getvalue()
 
