@@ -29,7 +29,8 @@ def report(study: sc.Study, output: Output) -> None:
         for data in study.tasks:
             draw(study.of(data), output)
     if study.path is not None:
-        output.show(f"study: {study.path}")
+        unfinished = len(study.rows) < study.expected
+        output.show(f"study: {study.path}{'; the same command goes on with it' if unfinished else ''}")
 
 
 def networks_in_words(study: sc.Study) -> str:
