@@ -18,19 +18,43 @@ if TYPE_CHECKING:
 def report(study: sc.Study, output: Output) -> None:
     """A comparison: gradient flow, ranking, verdict, speed and pictures; what there is of it after an interrupt."""
     output.write_json(study.to_json)
-    output.show(tables.flows_table(study.flows))
     if study.rows:
-        speed = len(study.rows) / study.seconds
-        output.show(tables.ranking_table(study), study.summary())
-        of_all = f" of {study.expected}" if len(study.rows) < study.expected else ""
-        output.show(f"Networks: {len(study.rows)}{of_all} in {study.seconds:.1f} s, {speed:.0f} networks/s.")
-        pictures: dict[str, Picture] = {
-            "scores": study.plot,
-            "loss": study.loss_figure,
-            "learning-rates": study.learning_rate_figure,
-            "flow": study.plot_flows,
-        }
-        output.draw(f"compare-{study.data}", pictures)
+        if study.flows:
+            output.show(tables.flows_table(study.flows))
+        for data in study.tasks:
+            output.show(tables.ranking_table(study.of(data)))
+        if len(study.tasks) > 1:
+            output.show(tables.ranking_table(study))
+        output.show(study.summary(), networks_in_words(study))
+        for data in study.tasks:
+            draw(study.of(data), output)
+    if study.path is not None:
+        unfinished = len(study.rows) < study.expected
+        output.show(f"study: {study.path}{'; the same command goes on with it' if unfinished else ''}")
+
+
+def networks_in_words(study: sc.Study) -> str:
+    """How many networks there are, and how fast they were trained."""
+    n = len(study.rows)
+    parts = [f"Networks: {n}{f' of {study.expected}' if n < study.expected else ''}"]
+    if study.trained:
+        parts.append(
+            f"{study.trained} trained in {study.seconds:.1f} s, {study.trained / study.seconds:.0f} networks/s"
+        )
+    if n > study.trained:
+        parts.append(f"{n - study.trained} taken from the study")
+    return "; ".join(parts) + "."
+
+
+def draw(study: sc.Study, output: Output) -> None:
+    """The pictures of one data set."""
+    pictures: dict[str, Picture] = {
+        "scores": study.plot,
+        "loss": study.loss_figure,
+        "learning-rates": study.learning_rate_figure,
+        "flow": study.plot_flows,
+    }
+    output.draw(f"compare-{study.data}", pictures)
 
 
 def show_run(run: sc.Run, output: Output, *more: Table) -> None:
