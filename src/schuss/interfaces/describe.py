@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import schuss as sc
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def report(study: sc.Study, output: Output) -> None:
-    """A comparison: gradient flow, ranking, verdict, speed and pictures; what there is of it after an interrupt."""
+def show_study(study: sc.Study, output: Output, report: Path | None = None) -> None:
+    """A comparison: gradient flow, ranking, verdict, speed, pictures, report; what there is of it after an interrupt."""
     output.write_json(study.to_json)
     if study.rows:
         output.show(tables.flows_table(study.flows))
@@ -24,6 +25,9 @@ def report(study: sc.Study, output: Output) -> None:
         output.show(study.summary(), networks_in_words(study))
         for data in study.tasks:
             draw(study.of(data), output)
+    if report is not None:
+        study.report(report)
+        output.show(f"report: {report}")
     if study.path is not None:
         output.show(f"study: {study.path}")
 

@@ -38,9 +38,11 @@ class Axis(NamedTuple):
         scale["nice"] = False
         if self.domain is not None:
             scale["domain"] = list(self.domain)
-        axis: Spec = {"tickCount": 5} | ({"tickMinStep": 1, "format": "d"} if self.whole else {})
-        if self.is_log:
-            axis |= {"format": "~g", "tickCount": 6, "labelOverlap": "greedy"}
+        axis: Spec = {"format": "~g", "labelOverlap": "greedy"} if self.is_log else {"tickCount": 5}
+        if self.is_log and self.domain is not None:
+            axis["values"] = _ticks(*self.domain)
+        if self.whole:
+            axis |= {"tickMinStep": 1, "format": "d"}
         return {"field": field, "type": "quantitative", "title": self.title, "scale": scale, "axis": axis}
 
 
@@ -80,6 +82,20 @@ class Cell(NamedTuple):
     end: float
     share: float
     words: dict[str, str]
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Powers of ten, so many that they can be read; also their doubles and fives where there are less than two.
+
+    >>> _ticks(0.05, 3.0), _ticks(1e-9, 1.0)
+    ([0.05, 0.1, 0.2, 0.5, 1.0, 2.0], [1e-09, 1e-07, 1e-05, 0.001, 0.1])
+    """
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    if high < 100 * low:
+        near = [float(f"{digit}e{power}") for power in range(first, last + 1) for digit in (1, 2, 5)]
+        return [x for x in near if low * 0.999 <= x <= high * 1.001]
+    powers = [power for power in range(first, last + 1) if low <= 10.0**power <= high]
+    return [float(f"1e{power}") for power in powers[:: math.ceil(len(powers) / 8)]]
 
 
 def colors_of(names: Sequence[str]) -> list[Spec]:
@@ -124,12 +140,17 @@ def line_panel(
         band = {"y": y.encoding("low"), "y2": {"field": "high"}, "opacity": _opacity(0.16, 0.03)}
         layers.append({"mark": {"type": "area", "clip": True}, "encoding": at | band | {"color": color}})
     if is_joined:
-        mark = {"type": "line", "clip": True, "strokeWidth": 1.8, "interpolate": "step-after" if is_stepped else "linear"}
+        mark = {
+            "type": "line",
+            "clip": True,
+            "strokeWidth": 1.8,
+            "interpolate": "step-after" if is_stepped else "linear",
+        }
         layers.append(
             {"mark": mark, "encoding": at | {"color": color, "strokeDash": dash, "opacity": _opacity(1, 0.12)}}
         )
-    points = list(_points(lines))
-    layers += _marks(points, at, color, y, is_visible=not is_joined)
+    points = list(_points(lines, names, y))
+    layers += _marks(points, at, color, is_visible=not is_joined)
     return {"height": 190, "data": {"values": points}, "layer": layers}
 
 
@@ -137,9 +158,11 @@ def _opacity(shown: float, faded: float) -> Spec:
     return {"condition": _FOCUSED | {"value": shown}, "value": faded}
 
 
-def _points(lines: Sequence[Line]) -> Iterator[Spec]:
+def _points(lines: Sequence[Line], names: Sequence[str], y: Axis) -> Iterator[Spec]:
+    low, high = y.domain or (0.0, 1.0)
     for line in lines:
         dots = set(line.dots)
+        foot = low + (high - low) * (0.03 + 0.05 * (names.index(line.name) % 8))  # crosses of two lines do not coincide
         for i, (x, y) in enumerate(zip(line.x.tolist(), line.y.tolist(), strict=True)):
             point: Spec = {"line": line.name, "x": number(x), "y": number(y)}
             if line.low is not None and line.high is not None:
@@ -148,10 +171,10 @@ def _points(lines: Sequence[Line]) -> Iterator[Spec]:
                 point["dot"] = 1
             yield point | ({"words": line.words[i]} if line.words else {})
         for x in line.crosses:
-            yield {"line": line.name, "cross": number(x), "words": {"": f"{line.name}: diverged", "at": f"{x:.2g}"}}
+            yield {"line": line.name, "cross": number(x), "foot": number(foot), "words": {"": f"{line.name}: diverged"}}
 
 
-def _marks(points: Sequence[Spec], at: Spec, color: Spec, y: Axis, *, is_visible: bool) -> Iterator[Spec]:
+def _marks(points: Sequence[Spec], at: Spec, color: Spec, *, is_visible: bool) -> Iterator[Spec]:
     """Points that say their numbers, chosen ones visible, and crosses along the lower edge."""
     faded = {"opacity": _opacity(1, 0.12)}
     if any("words" in point and "cross" not in point for point in points):
@@ -159,7 +182,11 @@ def _marks(points: Sequence[Spec], at: Spec, color: Spec, y: Axis, *, is_visible
             "mark": {"type": "point", "filled": True, "clip": True, "size": 18 if is_visible else 90},
             "transform": [{"filter": "isValid(datum.y)"}],
             "encoding": at
-            | {"color": color, "tooltip": {"field": "words"}, "opacity": _opacity(0.8, 0.1) if is_visible else {"value": 0}},
+            | {
+                "color": color,
+                "tooltip": {"field": "words"},
+                "opacity": _opacity(0.8, 0.1) if is_visible else {"value": 0},
+            },
         }
     if any("dot" in point for point in points):
         yield {
@@ -168,14 +195,11 @@ def _marks(points: Sequence[Spec], at: Spec, color: Spec, y: Axis, *, is_visible
             "encoding": at | {"color": color, "tooltip": {"field": "words"}} | faded,
         }
     if any("cross" in point for point in points):
-        foot = {"y": {"datum": y.domain[0] if y.domain else 0}}
+        place = {channel: at[channel] | {"field": field} for channel, field in (("x", "cross"), ("y", "foot"))}
         yield {
-            "mark": {"type": "point", "shape": "M-.4,-.4L.4,.4M.4,-.4L-.4,.4", "size": 60, "yOffset": -6},
+            "mark": {"type": "point", "shape": "M-1,-1L1,1M1,-1L-1,1", "size": 45, "strokeWidth": 1.6},
             "transform": [{"filter": "isValid(datum.cross)"}],
-            "encoding": at
-            | foot
-            | {"x": at["x"] | {"field": "cross"}, "color": color, "tooltip": {"field": "words"}}
-            | faded,
+            "encoding": place | {"color": color, "tooltip": {"field": "words"}} | faded,
         }
 
 

@@ -89,7 +89,13 @@ def page_html(page: Page) -> str:
     Names are escaped by the template, and the policy in its head lets the browser run the scripts that belong to it and
     nothing else, and load nothing at all.
     """
-    specs = [panel.spec for section in page.sections for part in section.parts if isinstance(part, Chart) for panel in part.panels]
+    specs = [
+        panel.spec
+        for section in page.sections
+        for part in section.parts
+        if isinstance(part, Chart)
+        for panel in part.panels
+    ]
     scripts = [_script(name) for name in SCRIPTS]
     return _template("page.html").render(
         page=page,
@@ -110,7 +116,11 @@ def table_html(table: Table) -> str:
 
 def _shade_names() -> list[str]:
     bounds = [f"{100 * bound:.0f}" for bound in SHADES]
-    return [f"< {bounds[0]} %", *(f"{low}–{high} %" for low, high in zip(bounds, bounds[1:], strict=False)), f"≥ {bounds[-1]} %"]
+    return [
+        f"< {bounds[0]} %",
+        *(f"{low}–{high} %" for low, high in zip(bounds, bounds[1:], strict=False)),
+        f"≥ {bounds[-1]} %",
+    ]
 
 
 @lru_cache(maxsize=1)
@@ -140,7 +150,9 @@ def _text(name: str) -> str:
 @lru_cache(maxsize=len(SCRIPTS))
 def _script(name: str) -> str:
     # A browser's inspector would ask for the map of the minified code, which is not here.
-    return "".join(line for line in _text(name).splitlines(keepends=True) if not line.startswith("//# sourceMappingURL"))
+    return "".join(
+        line for line in _text(name).splitlines(keepends=True) if not line.startswith("//# sourceMappingURL")
+    )
 
 
 def _digest(script: str) -> str:

@@ -40,4 +40,8 @@ def _sections(study: Study) -> list[Section]:
 def summary_html(study: Study) -> str:
     """The ranking and the verdict as a small table, for a notebook."""
     table = ranking_table(study, at_most=12)
-    return table_html(table._replace(title=f"Comparison on {study.data}", note=" ".join(verdict_in_plain_words(study, study.expected))))
+    return table_html(
+        table._replace(
+            title=f"Comparison on {study.data}", note=" ".join(verdict_in_plain_words(study, study.expected))
+        )
+    )

@@ -69,7 +69,7 @@ class Part:
         """From guessing to the best validation score of all trials."""
         asked: list[Mapping[str, Any]] = self.study.asked.get("data", [])
         guess = next((each.get("guess", 0.0) for each in asked if each["name"] == self.name), 0.0)
-        scores = [row.valid_score for row in self.study.rows if math.isfinite(row.valid_score)]
+        scores = [row.valid_score for rows in self.trials.values() for row in rows if math.isfinite(row.valid_score)]
         return Scale(guess, max(scores, default=1.0))
 
     @cached_property

@@ -76,9 +76,11 @@ def _limits(values: Sequence[float], highs: Sequence[float]) -> tuple[float, flo
 def _said_of(study: Study, ranked: Ranked) -> dict[str, str]:
     rate = {} if math.isnan(ranked.learning_rate) else {"learning rate": wording.rate(ranked.learning_rate)}
     score = wording.estimate(ranked.test_score, ranked.low, ranked.high)
-    return {"": ranked.competitor.label(study.axes), f"test {study.score_name}": score} | rate | {
-        "diverged": f"{ranked.diverged} of {ranked.networks}"
-    }
+    return (
+        {"": ranked.competitor.label(study.axes), f"test {study.score_name}": score}
+        | rate
+        | {"diverged": f"{ranked.diverged} of {ranked.networks}"}
+    )
 
 
 def ranking_table(study: Study, at_most: int) -> Table:
@@ -99,7 +101,11 @@ def ranking_table(study: Study, at_most: int) -> Table:
         for place, ranked in enumerate(shown, 1)
     ]
     header = ["", "competitor", "mean rank" if several else "learning rate", f"test {study.score_name} (95 % interval)"]
-    more = f" The first {at_most} of {len(study.ranking)}; all are in the study file." if len(study.ranking) > at_most else ""
+    more = (
+        f" The first {at_most} of {len(study.ranking)}; all are in the study file."
+        if len(study.ranking) > at_most
+        else ""
+    )
     return Table(
         "The ranking in numbers",
         [*header, "validation", "the first is better", "diverged"],
@@ -124,7 +130,9 @@ def _chances(study: Study, shown: Sequence[Ranked]) -> dict[Competitor, str]:
     chance = probability_of_improvement(scores[shown[0].competitor], np.stack([scores[other] for other in others]))
     return {
         other: f"{wording.share(value)} ({wording.share(low)} … {wording.share(high)})".replace(" %", "") + " %"
-        for other, value, low, high in zip(others, chance.value.tolist(), chance.low.tolist(), chance.high.tolist(), strict=True)
+        for other, value, low, high in zip(
+            others, chance.value.tolist(), chance.low.tolist(), chance.high.tolist(), strict=True
+        )
     }
 
 
@@ -195,7 +203,11 @@ def _map(part: Part, strips: Mapping[Competitor, Strip]) -> list[Chart]:
 
 def _cells(part: Part, line: str, each: Strip) -> Iterator[Cell]:
     for row, start, end in zip(each.rows, each.bounds[:-1].tolist(), each.bounds[1:].tolist(), strict=True):
-        said = {"": part.label(row.competitor), "learning rate": wording.rate(row.learning_rate), "validation": _score(row)}
+        said = {
+            "": part.label(row.competitor),
+            "learning rate": wording.rate(row.learning_rate),
+            "validation": _score(row),
+        }
         yield Cell(line, start, end, part.scale.share(row.valid_score), said | _others_of(row))
 
 
@@ -230,7 +242,8 @@ def _rates(part: Part) -> list[Chart]:
 def _rate_line(part: Part, who: Competitor) -> Line:
     rows = sorted(part.trials[who], key=lambda row: row.learning_rate)
     said = [
-        {"": part.label(who), "learning rate": wording.rate(row.learning_rate), "validation": _score(row)} | _others_of(row)
+        {"": part.label(who), "learning rate": wording.rate(row.learning_rate), "validation": _score(row)}
+        | _others_of(row)
         for row in rows
     ]
     ranked = part.ranked[who]
@@ -238,7 +251,11 @@ def _rate_line(part: Part, who: Competitor) -> Line:
         part.places[who].line,
         np.array([row.learning_rate for row in rows]),
         np.array([row.valid_score for row in rows]),
-        dots=[i for i, row in enumerate(rows) if (row.learning_rate, row.settings) == (ranked.learning_rate, ranked.settings)],
+        dots=[
+            i
+            for i, row in enumerate(rows)
+            if (row.learning_rate, row.settings) == (ranked.learning_rate, ranked.settings)
+        ],
         crosses=[row.learning_rate for row in rows if row.status == "diverged"],
         words=said,
     )
@@ -258,7 +275,9 @@ def training_section(parts: Sequence[Part]) -> Section:
         bands_of_scores = {who: each for who, each in scores.items() if each is not None}
         limits = score_limits(np.concatenate([each.middle for each in bands_of_scores.values()] or [np.zeros(0)]))
         title = f"Validation {part.study.score_name}"
-        charts += _courses(part, title, bands_of_scores, Axis(title.lower() if title != "Validation R²" else "validation R²", limits))
+        charts += _courses(
+            part, title, bands_of_scores, Axis(title.lower() if title != "Validation R²" else "validation R²", limits)
+        )
         if len(parts) == 1:
             last = {part.label(who): float(each.middle[-1]) for who, each in bands.items()}
             epochs = max((float(each.epochs[-1]) for each in bands.values()), default=0.0)
@@ -377,7 +396,12 @@ def speed_section(parts: Sequence[Part]) -> Section:
 
     def panel(mine: list[Competitor]) -> Any:
         lines = [
-            Line(part.places[w].line, found.taus, share[w], words=_profile_said(part.label(w), found.taus, share[w], score[w]))
+            Line(
+                part.places[w].line,
+                found.taus,
+                share[w],
+                words=_profile_said(part.label(w), found.taus, share[w], score[w]),
+            )
             for w in mine
             if w in share
         ]
@@ -399,7 +423,12 @@ def speed_section(parts: Sequence[Part]) -> Section:
 
 def _profile_said(name: str, taus: Any, share: Any, score: float) -> list[dict[str, str]]:
     return [
-        {"": name, "within": f"{tau:.2g} × the fastest", "share of runs": wording.share(each), "profile, up to 4 ×": f"{score:.2f}"}
+        {
+            "": name,
+            "within": f"{tau:.2g} × the fastest",
+            "share of runs": wording.share(each),
+            "profile, up to 4 ×": f"{score:.2f}",
+        }
         for tau, each in zip(taus.tolist(), share.tolist(), strict=True)
     ]
 
@@ -425,7 +454,12 @@ def _tuning(part: Part, expected: Mapping[Competitor, Any]) -> list[Chart]:
 
     def panel(mine: list[Competitor]) -> Any:
         lines = [
-            Line(part.places[who].line, np.arange(1.0, len(expected[who]) + 1), expected[who], words=_tuning_said(part.label(who), expected[who]))
+            Line(
+                part.places[who].line,
+                np.arange(1.0, len(expected[who]) + 1),
+                expected[who],
+                words=_tuning_said(part.label(who), expected[who]),
+            )
             for who in mine
             if who in expected
         ]

@@ -48,9 +48,15 @@ def _protocol(study: Study) -> Facts:
     tuned = ["learning rate", *asked.get("tuned", [])]
     return [
         ("budget of a network", str(asked["budget"]).replace("epochs", " epochs")),
-        ("trials", f"{asked['trials']} for each competitor, on seed {asked['seed']}, over {' and '.join(tuned)}; scrambled Sobol points, the same for equal ranges"),
+        (
+            "trials",
+            f"{asked['trials']} for each competitor, on seed {asked['seed']}, over {' and '.join(tuned)}; scrambled Sobol points, the same for equal ranges",
+        ),
         ("choice", "the trial with the highest validation score; of equal ones the lowest validation loss"),
-        ("judgement", f"on test, on the fresh seeds {seeds or '(none yet)'}, which give all competitors the same split, initial draws and order of rows"),
+        (
+            "judgement",
+            f"on test, on the fresh seeds {seeds or '(none yet)'}, which give all competitors the same split, initial draws and order of rows",
+        ),
         ("score", f"{study.score_name}, interquartile mean, stratified bootstrap intervals of 95 %"),
         ("who is told apart", f"all pairs tested at once (step-down maxT on paired seeds), level {LEVEL:g}"),
         ("engine", str(asked.get("engine", ""))),
@@ -59,7 +65,9 @@ def _protocol(study: Study) -> Facts:
 
 def _axes(study: Study) -> Facts:
     competitors = list(dict.fromkeys(row.competitor for row in study.rows))
-    rules = {each["recipe"]["optimizer"]["name"]: each["recipe"]["optimizer"] for each in study.asked.get("competitors", [])}
+    rules = {
+        each["recipe"]["optimizer"]["name"]: each["recipe"]["optimizer"] for each in study.asked.get("competitors", [])
+    }
     lines: Facts = [("competitors", str(len(competitors)))]
     for axis in Competitor._fields:
         values = dict.fromkeys(wording.setting(getattr(each, axis)) for each in competitors)
@@ -134,5 +142,7 @@ def glossary(study: Study) -> dict[str, str]:
         "of the comparison.",
     }
     if several:
-        meanings["Mean rank"] = "On each data set competitors are ranked; the mean of these ranks orders them over all data sets."
+        meanings["Mean rank"] = (
+            "On each data set competitors are ranked; the mean of these ranks orders them over all data sets."
+        )
     return meanings

@@ -56,12 +56,18 @@ def _others(study: Study, found: Sequence[Ranked]) -> list[str]:
         return ["It had no rival."]
     runs = len({(row.data, row.seed) for row in study.rows if row.stage == "final"})
     if runs < FEWEST_SEEDS:
-        return [f"None of the {rivals} others can be told from it: that takes at least {FEWEST_SEEDS} seeds, not {runs}."]
+        return [
+            f"None of the {rivals} others can be told from it: that takes at least {FEWEST_SEEDS} seeds, not {runs}."
+        ]
     if not alike:
         others = "the one other" if rivals == 1 else f"each of the {rivals} others"
-        return [f"It is better than {others}, beyond what chance explains: it would find a difference between equals in at most {100 * LEVEL:.0f} of 100 such studies."]
+        return [
+            f"It is better than {others}, beyond what chance explains: it would find a difference between equals in at most {100 * LEVEL:.0f} of 100 such studies."
+        ]
     if not worse:
-        return [f"But no difference was found: {'the other' if rivals == 1 else f'none of the {rivals} others'} can{'not' * (rivals == 1)} be told from it."]
+        return [
+            f"But no difference was found: {'the other' if rivals == 1 else f'none of the {rivals} others'} can{'not' * (rivals == 1)} be told from it."
+        ]
     number = f"{len(alike)} of the {rivals} others" if len(alike) > 1 else f"one of the {rivals} others"
     return [
         f"But {number} cannot be told from it, so that any of these may be as good: {named(alike)}.",
@@ -113,7 +119,8 @@ def _extremes(widths: Mapping[str, float], does: str) -> str:
     if len(known) < 2:
         return ""
     most, least = max(known, key=known.__getitem__), min(known, key=known.__getitem__)
-    return f" {most} {does.format(decades(known[most]))}, {least} over {decades(known[least])}."
+    less = f"over {decades(known[least])}" if known[least] >= 0.05 else "nowhere"
+    return f" {most} {does.format(decades(known[most]))}, {least} {less}."
 
 
 def losses_in_words(last: Mapping[str, float], epochs: float) -> str:
@@ -149,7 +156,9 @@ def tuning_in_words(curves: Mapping[str, Sequence[float]]) -> str:
     """Who is best after one trial, and who after all of them."""
     n = max(map(len, curves.values()), default=0)
     known = {name: curve for name, curve in curves.items() if len(curve) == n}
-    ends = [{name: curve[k] for name, curve in known.items() if math.isfinite(curve[k])} for k in (0, n - 1)] if n else []
+    ends = (
+        [{name: curve[k] for name, curve in known.items() if math.isfinite(curve[k])} for k in (0, n - 1)] if n else []
+    )
     if n < 2 or not all(ends):
         return ""
     one, all_of_them = (max(end, key=end.__getitem__) for end in ends)
