@@ -19,7 +19,7 @@ import schuss as sc
 from schuss.comparison.budget import find_budget
 from schuss.comparison.competitors import AXES, Competitor, entrants, varying
 from schuss.comparison.protocol import ACTIVATIONS, OPTIMIZERS, Interrupted, compare
-from schuss.comparison.ranking import final_scores
+from schuss.comparison.ranking import final_scores, times_to_target
 from schuss.comparison.session import Standing
 from schuss.comparison.trials import points
 from schuss.data import Dataset, load
@@ -539,3 +539,56 @@ def test_bad_arguments_are_named(iris: Dataset, arguments: dict[str, Any], messa
 def test_an_unknown_problem_suggests_near_ones() -> None:
     with pytest.raises(UnknownName, match=r"did you mean.*digits"):
         compare("digts")
+
+
+# ---------------------------------------------------------------------------------------------- speed and tuning
+
+
+def course(*scores: float) -> dict[str, np.ndarray]:
+    return {"epoch": np.arange(1.0, len(scores) + 1), "seconds": np.arange(len(scores)) / 10, "score": np.array(scores)}
+
+
+def test_the_time_to_the_target_is_the_first_epoch_that_half_of_the_runs_reach_in_the_end() -> None:
+    """The target is 0.7, the median of 0.9, 0.7, 0.7 and 0.5."""
+    finals = [
+        row(phi, score=x, seed=k)
+        for phi, each in {"relu": (0.9, 0.7), "tanh": (0.7, 0.5)}.items()
+        for k, x in enumerate(each)
+    ]
+    curves = [course(0.8, 0.9), course(0.1, 0.7), course(0.2, 0.4, 0.5, 0.7), course(0.1, 0.5)]
+    times = times_to_target(finals, curves, "epoch")
+    assert {who.activation: each for who, each in times.items()} == {"relu": [1.0, 2.0], "tanh": [4.0, math.inf]}
+    tries = [trial(phi, score=x) for phi, x in (("relu", 0.9), ("tanh", 0.5))]
+    found = study([*tries, *finals], curves=(course(0.1), course(0.1), *curves))
+    np.testing.assert_allclose(found.profile().score, [1.0, 0.0])
+    assert found.profile().taus.tolist() == [1.0, 4.0]
+    assert found.final_runs == 2
+
+
+def test_of_several_data_sets_the_workloads_are_the_data_sets() -> None:
+    finals = [row(data=name, score=0.7, seed=k) for name in ("a", "b") for k in (1, 2, 3)]
+    curves = [course(0.8), course(0.1, 0.7), course(0.1, 0.1, 0.7), course(), course(0.1), course(0.9)]
+    (times,) = times_to_target(finals, curves, "epoch").values()
+    assert times == [2.0, math.inf]
+
+
+def test_best_of_k_and_sensitivity_are_of_the_first_trials(found: sc.Study) -> None:
+    best, decades = found.best_of_k(), found.sensitivity()
+    assert best.shape == (6, 6)
+    for ranked, curve, width in zip(found.ranking, best, decades, strict=True):
+        trials = [r for r in found.rows if r.competitor == ranked.competitor and r.stage == "trial" and r.trial < 6]
+        chosen = max(trials, key=lambda r: -math.inf if math.isnan(r.valid_score) else r.valid_score)
+        equal = [r.test_score for r in trials if r.valid_score == chosen.valid_score]
+        assert curve[-1] == pytest.approx(np.mean(equal))
+        rates = np.log10([r.learning_rate for r in trials])
+        assert 0 <= width <= rates.max() - rates.min()
+
+
+def test_before_the_final_runs_there_is_no_profile() -> None:
+    with pytest.raises(InvalidInput, match="no seed has been run by all competitors yet"):
+        study([trial("relu")]).profile()
+
+
+def test_too_few_seeds_are_said_to_be_too_few() -> None:
+    rows = [make(phi, score=x) for make in (trial, row) for phi, x in (("relu", 0.9), ("tanh", 0.1))]
+    assert "With 1 fresh seed nothing is distinguishable; it takes 7 or more." in study(rows).summary()

@@ -121,14 +121,14 @@ def test_study_summary() -> None:
     lost = trial("relu", "sgd", status="diverged", learning_rate=1.0, trial=1)
     assert study([*both(("relu", "gd", 0.5), ("relu", "sgd", 0.9)), lost]).summary() == (
         "Best: relu + sgd at learning rate 1e-2, test accuracy 0.900. "
-        "No difference: none of the 2 competitors is distinguishable from it. "
+        "With 1 fresh seed nothing is distinguishable; it takes 7 or more. "
         "After equally many passes over the data gd reaches 0.500, sgd reaches 0.900. "
         "1 of 5 networks diverged."
     )
     four = both(("relu", "gd", 0.4), ("relu", "sgd", 0.9), ("tanh", "gd", 0.45), ("tanh", "sgd", 0.95))
     assert "gd reaches 0.400 to 0.450, sgd reaches 0.900 to 0.950." in study(four).summary()
     assert "None of 2 networks diverged" in study(both(("relu", "adam", 0.9))).summary()
-    assert study([lost]).summary() == "No network of this comparison reached a result."
+    assert study([lost]).summary() == "No competitor of this comparison has reached a result on fresh seeds."
 
 
 # ---------------------------------------------------------------------------------------------- trainings and listings

@@ -35,6 +35,10 @@ class StudyFileError(InvalidInput):
     """A study file that is damaged, in use, out of space, of another version, or none at all."""
 
 
+class NoTheory(InvalidInput):
+    """A network for which there is no mean-field prediction; the message says why."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownName:
     """Build the error for a name that is not among the known ones.
 

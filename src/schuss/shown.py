@@ -24,10 +24,31 @@ class LayerShown(Protocol):
 
 
 class TheoryShown(Protocol):
-    """What mean-field theory predicts of a gradient flow."""
+    """What theory predicts for a measurement: δ of each layer over that of the last."""
 
     @property
     def relative(self) -> NDArray[np.float64]: ...
+
+
+class PredictionShown(TheoryShown, Protocol):
+    """A whole prediction: arrays with a number a layer, and what a stack without end would do."""
+
+    @property
+    def layers(self) -> Sequence[LayerShown]: ...
+    @property
+    def q(self) -> NDArray[np.float64]: ...
+    @property
+    def activation_mean(self) -> NDArray[np.float64]: ...
+    @property
+    def activation_rms(self) -> NDArray[np.float64]: ...
+    @property
+    def chi(self) -> NDArray[np.float64]: ...
+    @property
+    def fixed_point(self) -> float | None: ...
+    @property
+    def chi_star(self) -> float | None: ...
+    @property
+    def depth_scale(self) -> float | None: ...
 
 
 class FlowShown(Protocol):

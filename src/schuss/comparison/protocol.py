@@ -8,9 +8,9 @@ docs/protocol.md says why, and after whom.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from schuss.activations import Activation
 from schuss.comparison.budget import find_budget
@@ -28,9 +28,6 @@ from schuss.initializers import Initializer, auto
 from schuss.optimizers import Optimizer
 from schuss.schedules import Schedule, constant
 from schuss.training import EngineName, find_engine
-
-if TYPE_CHECKING:
-    import os
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "softplus")
 OPTIMIZERS = ("gd", "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")
@@ -82,7 +79,8 @@ def compare(  # noqa: PLR0913 (the axes and the budget of a comparison)
     tune : names of further hyper-parameters to vary in the trials, such as "momentum".
     seeds : fresh seeds on which the chosen trial is run: `seed` + 1, `seed` + 2, …; the trials have `seed` itself.
     study : a file in which every finished network is kept; with the same arguments it goes on where it stopped, with
-        others it takes from it what it can. In a folder the file is named after data and time. None keeps nothing.
+        others it takes from it what it can. In a folder ("out/" is one) the file is named after data and time. None
+        keeps nothing.
     progress : called a few times a second with a Standing.
 
     Raises
@@ -138,7 +136,9 @@ def _place(study: str | os.PathLike[str] | None, plan: Protocol) -> Path | None:
     if study is None:
         return None
     path = Path(study)
-    return place_in(path, "+".join(plan.data), plan.id) if path.is_dir() else path
+    if not path.is_dir() and not os.fspath(study).endswith(("/", os.sep)):
+        return path
+    return place_in(path, "+".join(plan.data), plan.id)
 
 
 def _listed(what: str, wanted: object) -> object:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from schuss.comparison.competitors import Competitor
 from schuss.comparison.groups import groups
 from schuss.comparison.intervals import bootstrap_interval, iqm
-from schuss.comparison.records import Row
+from schuss.comparison.profiles import time_to_target
+from schuss.comparison.records import Curves, Row
 from schuss.comparison.trials import Tried, best_of
 
 Scores: TypeAlias = dict[Competitor, NDArray[np.float64]]  # [data set, seed]
@@ -60,24 +61,60 @@ def ranking(rows: Sequence[Row]) -> list[Ranked]:
         mine.setdefault(row.competitor, []).append(row)
     judged = _judged(final_scores(rows))
     found = [_ranked(competitor, each, judged.get(competitor, _UNJUDGED)) for competitor, each in mine.items()]
-    return sorted(
-        found, key=lambda r: [math.inf if math.isnan(x) else x for x in (r.rank, -r.test_score, -r.valid_score)]
-    )
+    return sorted(found, key=lambda r: [_last(r.rank), _last(-r.test_score), _last(-r.valid_score)])
+
+
+def _last(x: float) -> float:
+    return math.inf if math.isnan(x) else x
+
+
+def final_runs(rows: Iterable[Row]) -> dict[tuple[Competitor, str], dict[int, int]]:
+    """The numbers of the final runs of each competitor on each data set, by the seeds that all have run on all."""
+    found: dict[tuple[Competitor, str], dict[int, int]] = {}
+    for number, row in enumerate(rows):
+        mine = found.setdefault((row.competitor, row.data), {})
+        if row.stage == "final":
+            mine[row.seed] = number
+    competitors, data = (set(each) for each in zip(*found, strict=True)) if found else (set(), set())
+    if len(found) < len(competitors) * len(data):  # somebody has not come to all data sets yet
+        return {}
+    seeds = sorted(set.intersection(*map(set, found.values()))) if found else []
+    return {who: {seed: mine[seed] for seed in seeds} for who, mine in found.items()} if seeds else {}
 
 
 def final_scores(rows: Sequence[Row]) -> Scores:
-    """The test scores of the final runs, on the seeds that all competitors have run on all data sets."""
-    found: dict[tuple[Competitor, str], dict[int, float]] = {(row.competitor, row.data): {} for row in rows}
-    for row in rows:
-        if row.stage == "final":
-            found[row.competitor, row.data][row.seed] = row.test_score
-    competitors, data = (dict.fromkeys(each) for each in zip(*found, strict=True)) if found else ({}, {})
-    by_seed = [found.get((competitor, name), {}) for competitor in competitors for name in data]
-    seeds = sorted(set.intersection(*map(set, by_seed))) if by_seed else []
-    if not seeds:
-        return {}
-    table = np.array([[scores[seed] for seed in seeds] for scores in by_seed])
-    return dict(zip(competitors, table.reshape(len(competitors), len(data), len(seeds)), strict=True))
+    """The test scores of the final runs of each competitor."""
+    scores: dict[Competitor, list[list[float]]] = {}
+    for (competitor, _), numbers in final_runs(rows).items():
+        scores.setdefault(competitor, []).append([rows[number].test_score for number in numbers.values()])
+    return {competitor: np.array(each) for competitor, each in scores.items()}
+
+
+def times_to_target(rows: Sequence[Row], curves: Sequence[Curves], unit: str) -> dict[Competitor, list[float]]:
+    """When the final runs of each competitor reach the target, for each workload; inf where they do not.
+
+    The target is, on each data set, the median of all final runs' last validation scores. Workloads are the data sets,
+    with the median time over the seeds; of one data set the seeds.
+    """
+    runs = final_runs(rows)
+    reached: dict[str, list[float]] = {}
+    for (_, data), numbers in runs.items():
+        scores = (rows[number].valid_score for number in numbers.values())
+        reached.setdefault(data, []).extend(-math.inf if math.isnan(score) else score for score in scores)
+    times: dict[Competitor, list[list[float]]] = {}
+    for (competitor, data), numbers in runs.items():
+        target = float(np.median(reached[data]))
+        found = [_time(curves[number], target, unit) for number in numbers.values()]
+        times.setdefault(competitor, []).append(found)
+    if len(reached) == 1:
+        return {competitor: each for competitor, (each,) in times.items()}
+    return {competitor: [float(np.median(each)) for each in by_data] for competitor, by_data in times.items()}
+
+
+def _time(curve: Curves, target: float, unit: str) -> float:
+    if not len(curve["score"]):  # it diverged in its first epoch
+        return math.inf
+    return float(time_to_target(curve["score"], target, curve[unit]))
 
 
 def tried(rows: Iterable[Row]) -> list[Tried]:

@@ -145,11 +145,10 @@ class Session:
     ) -> None:
         self.plan, self.file, self.workers, self.progress = plan, file, workers, progress
         self.place = self.done = self.reused = 0
-        self.expected = len(plan.data) * len(plan.field) * (plan.trials + plan.seeds)
         self._trial_data = {name: dataset.resplit(plan.seed) for name, dataset in plan.data.items()}
         self.id = plan.id
         file.begin(self.id, plan.asked, origin)
-        self._epochs = file.calibration(self.id)
+        self._expect(len(plan.data) * len(plan.field) * (plan.trials + plan.seeds))
 
     def run(self) -> None:
         """Everything that the protocol asks for, as far as it is not in the file."""
@@ -161,6 +160,10 @@ class Session:
                 for group in self._finals(self.plan.seed + k, chosen, with_flow=k == 1)
             )
         self.file.finish(self.id)
+
+    def _expect(self, networks: int) -> None:
+        self.expected = networks
+        self.file.expect(self.id, networks)
 
     def study(self) -> Study:
         """What is there so far."""
@@ -174,7 +177,7 @@ class Session:
             yield
         finally:
             seconds = time.perf_counter() - began
-            self.file.account(self.id, trained=self.done - self.reused, seconds=seconds, expected=self.expected)
+            self.file.account(self.id, trained=self.done - self.reused, seconds=seconds)
 
     # ------------------------------------------------------------------------------------------ the stages
 
@@ -196,7 +199,7 @@ class Session:
             following = {who: more for who, (_, more) in further.items() if more}
             if not following:
                 return {who: made[best_of(results[who]).number] for who, made in trials.items()}
-            self.expected += sum(map(len, following.values()))
+            self._expect(self.expected + sum(map(len, following.values())))
             trials = {who: [*made, *following.get(who, ())] for who, made in trials.items()}
 
     def _tries(self, data: str, trials: Mapping[_Who, Sequence[Trial]]) -> Group:
@@ -260,15 +263,16 @@ class Session:
 
     def _epochs_of(self, data: str, entrant: Entrant) -> int:
         """For how many epochs a competitor trains; if seconds are given, as many as fit, measured once and kept."""
-        budget, who = self.plan.budget, (data, entrant.competitor.label(Competitor._fields))
+        budget = self.plan.budget
         if budget.seconds is None:
             return budget.epochs
-        if who not in self._epochs:
-            job = Job(entrant.network, entrant.recipe({}, 1), self.plan.seed)
-            seconds = seconds_per_epoch(self._trial_data[data], job, self._one_thread())
-            self._epochs[who] = max(int(budget.seconds / seconds), 1)
-            self.file.calibrate(self.id, *who, self._epochs[who])
-        return self._epochs[who]
+        job, on = Job(entrant.network, entrant.recipe({}, 1), self.plan.seed), self._trial_data[data]
+        key = network_key(self.plan.engine_name, on.fingerprint, job)
+        seconds = self.file.calibration(key)
+        if seconds is None:
+            seconds = seconds_per_epoch(on, job, self._one_thread())
+            self.file.calibrate(key, seconds)
+        return max(int(budget.seconds / seconds), 1)
 
     def _one_thread(self) -> Engine:
         engine = self.plan.engine

@@ -41,10 +41,7 @@ CREATE TABLE entries (
     comparison TEXT NOT NULL, place INTEGER NOT NULL, network BLOB NOT NULL, {", ".join(_ENTRY)},
     PRIMARY KEY (comparison, place)
 ) WITHOUT ROWID;
-CREATE TABLE calibrations (
-    comparison TEXT NOT NULL, data TEXT NOT NULL, competitor TEXT NOT NULL, epochs INTEGER NOT NULL,
-    PRIMARY KEY (comparison, data, competitor)
-) WITHOUT ROWID;
+CREATE TABLE calibrations (key BLOB PRIMARY KEY, seconds REAL NOT NULL) WITHOUT ROWID;
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {FORMAT};
 COMMIT;
@@ -163,12 +160,14 @@ class StudyFile:
         update = "ON CONFLICT (id) DO UPDATE SET opened = excluded.opened, finished = 0"
         self._do(f"INSERT INTO comparisons (id, asked, origin, opened) VALUES (?, ?, ?, ?) {update}", values)
 
-    def account(self, id: str, *, trained: int, seconds: float, expected: int) -> None:  # noqa: A002
-        """Add networks that were trained and the seconds that took, and say how many are expected in all."""
-        values = (trained, seconds, expected, id)
-        self._write(
-            "UPDATE comparisons SET trained = trained + ?, seconds = seconds + ?, expected = ? WHERE id = ?", [values]
-        )
+    def expect(self, id: str, networks: int) -> None:  # noqa: A002
+        """Say how many networks the comparison will have."""
+        self._write("UPDATE comparisons SET expected = ? WHERE id = ?", [(networks, id)])
+
+    def account(self, id: str, *, trained: int, seconds: float) -> None:  # noqa: A002
+        """Add networks that were trained, and the seconds that took."""
+        sql = "UPDATE comparisons SET trained = trained + ?, seconds = seconds + ? WHERE id = ?"
+        self._write(sql, [(trained, seconds, id)])
         self.commit()
 
     def finish(self, id: str) -> None:  # noqa: A002
@@ -189,9 +188,9 @@ class StudyFile:
         marks = ", ".join("?" * (1 + len(record)))
         self._write(f"INSERT OR REPLACE INTO networks VALUES ({marks})", [(key, *record)])
 
-    def calibrate(self, id: str, data: str, competitor: str, epochs: int) -> None:  # noqa: A002
-        """Keep for how many epochs a competitor trains on a data set."""
-        self._write("INSERT OR REPLACE INTO calibrations VALUES (?, ?, ?, ?)", [(id, data, competitor, epochs)])
+    def calibrate(self, key: bytes, seconds: float) -> None:
+        """Keep how long an epoch of this training takes."""
+        self._write("INSERT OR REPLACE INTO calibrations VALUES (?, ?)", [(key, seconds)])
 
     def tick(self) -> None:
         """Commit what has waited long enough; to be called a few times a second."""
@@ -218,10 +217,10 @@ class StudyFile:
         found = (self._do("SELECT key FROM networks WHERE key = ?", (key,)).fetchone() for key in keys)
         return {row[0] for row in found if row is not None}
 
-    def calibration(self, id: str) -> dict[tuple[str, str], int]:  # noqa: A002
-        """For how many epochs each competitor trains on each data set, as far as that was measured."""
-        found = self._do("SELECT data, competitor, epochs FROM calibrations WHERE comparison = ?", (id,))
-        return {(data, competitor): epochs for data, competitor, epochs in self._guard(found.fetchall)}
+    def calibration(self, key: bytes) -> float | None:
+        """How long an epoch of this training took when it was measured."""
+        found = self._do("SELECT seconds FROM calibrations WHERE key = ?", (key,)).fetchone()
+        return None if found is None else float(found[0])
 
     def comparison(self, id: str | None = None) -> Comparison:  # noqa: A002
         """A comparison by its id, or the one that was worked on last."""
@@ -292,7 +291,14 @@ def _row(values: tuple[Any, ...]) -> Row:
 
 
 def place_in(folder: Path, name: str, id: str) -> Path:  # noqa: A002
-    """The file of a study in a folder: one of that name in which this comparison stopped, else a new one."""
+    """The file of a study in a folder: one of that name in which this comparison stopped, else a new one.
+
+    StudyFileError if there is no such folder, and it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StudyFileError(f"cannot make the folder {folder}: {error.strerror}. Choose another one.") from error
     for path in sorted(folder.glob(f"{glob.escape(name)}-*.study"), reverse=True):
         if _stopped_in(path, id):
             return path

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from schuss import charts, runfile, tables, wording
 from schuss.comparison.budget import Budget, find_budget
 from schuss.comparison.competitors import FLOW_AXES, Competitor, varying
-from schuss.comparison.ranking import Ranked, ranking
+from schuss.comparison.profiles import Profile, best_of_k, performance_profile, sensitivity
+from schuss.comparison.ranking import Ranked, final_scores, ranking, times_to_target
 from schuss.comparison.records import Curves, Row, curves, flows
 from schuss.comparison.report import report_html, summary_html
 from schuss.comparison.storage import Arrays, Comparison, StudyFile
@@ -100,6 +101,11 @@ class Study:
         return ranking(self.rows)
 
     @property
+    def final_runs(self) -> int:
+        """How many final runs of each competitor are judged, over all data sets."""
+        return next((scores.size for scores in final_scores(self.rows).values()), 0)
+
+    @property
     def flows(self) -> Mapping[str, GradientFlow]:
         """The gradient flow at initialization of each kind of network, by the axes that tell them apart."""
         first: dict[str, GradientFlow] = {}
@@ -125,6 +131,44 @@ class Study:
         for line, values in zip(lines, found, strict=True):
             line[: len(values)] = values
         return lines
+
+    def profile(self) -> Profile:
+        """Performance profiles of the time to a target, the competitors in the order of the ranking.
+
+        The target is, on each data set, the validation score that half of the competitors reach in the end; time is
+        counted in epochs, or in seconds if those are the budget. Workloads are the data sets; of one alone, the seeds.
+
+        InvalidInput before there are final runs.
+        """
+        if not self.final_runs:
+            raise InvalidInput("no seed has been run by all competitors yet, so that there is no profile to show.")
+        unit = "epoch" if self.budget.seconds is None else "seconds"
+        times = times_to_target(self.rows, self.curves, unit)
+        return performance_profile(np.array([times[ranked.competitor] for ranked in self.ranking]))
+
+    def best_of_k(self) -> NDArray[np.float64]:
+        """The test score to expect of the best of k trials [competitor, k], in the order of the ranking.
+
+        Of the first trials, of which all have the same number. InvalidInput for several data sets.
+        """
+        return np.array([best_of_k(*scores) for scores in self._first_trials("valid_score", "test_score")])
+
+    def sensitivity(self) -> NDArray[np.float64]:
+        """How many decades of learning rates reach 95 % of the best validation score [competitor], likewise."""
+        return np.array([sensitivity(*values) for values in self._first_trials("learning_rate", "valid_score")])
+
+    def _first_trials(self, x: str, y: str) -> list[tuple[list[float], list[float]]]:
+        alone = self._alone()
+        first = alone.asked.get("trials", math.inf)
+        trials = [row for row in alone.rows if row.stage == "trial" and row.trial < first]
+        by_who = ([row for row in trials if row.competitor == ranked.competitor] for ranked in alone.ranking)
+        return [([getattr(row, x) for row in mine], [getattr(row, y) for row in mine]) for mine in by_who]
+
+    def _alone(self) -> Study:
+        """Itself, if it has but one data set."""
+        if len(self.tasks) > 1:
+            raise InvalidInput(f"this study has several data sets; choose one, as in study.of({min(self.tasks)!r}).")
+        return self
 
     def frame(self) -> DataFrame:
         """One tidy row a network, as a polars data frame."""
@@ -191,14 +235,13 @@ class Study:
 
     def _drawn(self) -> Study:
         """The study as charts take it: a panel is an activation, a line an optimizer with all else that varies."""
-        if len(self.tasks) > 1:
-            raise InvalidInput(f"this study has several data sets; choose one, as in study.of({min(self.tasks)!r}).")
+        alone = self._alone()
         axes = [axis for axis in self.axes if axis != "activation"]
 
         def named(competitor: Competitor) -> Competitor:
             return competitor._replace(optimizer=competitor.label(axes))
 
-        return replace(self, rows=tuple(row._replace(competitor=named(row.competitor)) for row in self.rows))
+        return replace(alone, rows=tuple(row._replace(competitor=named(row.competitor)) for row in self.rows))
 
     def _repr_html_(self) -> str:
         return summary_html(self)

@@ -10,9 +10,11 @@ from typing import Any, Protocol
 
 from schuss import wording
 from schuss.comparison.budget import Budget
+from schuss.comparison.groups import LEVEL
 from schuss.comparison.ranking import Ranked
 from schuss.comparison.records import Row
 
+FEWEST = math.ceil(1 - math.log2(LEVEL))  # of n seeds, no test of signs has a level below 2^(1 − n)
 NAMED_AT_MOST = 3  # of those that cannot be told from the best; the table marks all of them
 
 
@@ -31,6 +33,8 @@ class Study(Protocol):
     def score_name(self) -> str: ...
     @property
     def budget(self) -> Budget: ...
+    @property
+    def final_runs(self) -> int: ...
     @property
     def asked(self) -> Mapping[str, Any]: ...
 
@@ -55,6 +59,9 @@ def _best(study: Study, found: Sequence[Ranked]) -> str:
 
 
 def _alike(study: Study, found: Sequence[Ranked]) -> str:
+    if 2.0 ** (1 - study.final_runs) > LEVEL:
+        seeds = f"{study.final_runs} fresh seed{'s' * (study.final_runs > 1)}"
+        return f"With {seeds} nothing is distinguishable; it takes {FEWEST} or more."
     others = [ranked.competitor.label(study.axes) for ranked in found[1:] if ranked.is_best]
     if not found[1:]:
         return "It had no rival."
@@ -88,5 +95,5 @@ def widened(study: Study) -> list[str]:
     if not more:
         return []
     who, trials = len(set(more)), len(more)
-    whose = f"{who} competitor{'s' * (who > 1)} the best learning rate lay at the edge of its range"
-    return [f"For {whose}, which was widened: {trials} more trials."]
+    names, count = f"{who} competitor{'s' * (who > 1)}", f"{trials} trial{'s' * (trials > 1)}"
+    return [f"For {names} the best learning rate lay at the edge of the range, which was widened ({count} more)."]

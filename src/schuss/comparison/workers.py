@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -120,16 +119,21 @@ def train_chunk(number: int, chunk: Group, instruction_set: str, threads: int) -
     return number, [found[each.key] for each in chunk.wanted]
 
 
-def cut(group: Group, seconds: Callable[[Dataset, Job], float]) -> Iterator[Group]:
-    """Chunks of at least CHUNK_SECONDS of work, or all of it where there is less."""
-    if not group.wanted:
-        return
-    until = np.cumsum([seconds(group.data, each.job) for each in group.wanted])
-    n = max(int(until[-1] / CHUNK_SECONDS), 1)
-    data, ends = group.data.without_table(), np.searchsorted(until, np.arange(1, n + 1) * until[-1] / n) + 1
-    for start, end in pairwise([0, *ends[:-1].tolist(), len(until)]):
-        if start < end:
-            yield Group(data, group.wanted[start:end])
+def cut(group: Group, seconds: Callable[[Dataset, Job], float]) -> list[Group]:
+    """Chunks of at least CHUNK_SECONDS of work; all of it in one, where there is less."""
+    chunks: list[list[Wanted]] = [[]]
+    spent = 0.0
+    for each in group.wanted:
+        if spent >= CHUNK_SECONDS:
+            chunks.append([])
+            spent = 0.0
+        chunks[-1].append(each)
+        spent += seconds(group.data, each.job)
+    if spent < CHUNK_SECONDS and len(chunks) > 1:
+        rest = chunks.pop()
+        chunks[-1] += rest
+    data = group.data.without_table()
+    return [Group(data, chunk) for chunk in chunks if chunk]
 
 
 def seconds_per_epoch(data: Dataset, job: Job, engine: Engine) -> float:

@@ -19,7 +19,7 @@ from schuss import tables
 from schuss.comparison.protocol import ACTIVATIONS, OPTIMIZERS
 from schuss.data.problems import PROBLEMS, built_in
 from schuss.descent import LANDSCAPES
-from schuss.errors import positive_integer
+from schuss.errors import InvalidInput, positive_integer
 from schuss.interfaces import describe
 from schuss.interfaces.cluster import on_dask
 from schuss.interfaces.options import (
@@ -36,6 +36,7 @@ from schuss.interfaces.options import (
     Depths,
     Dropout,
     Dropouts,
+    Fix,
     Init,
     Inits,
     Json,
@@ -73,9 +74,9 @@ from schuss.interfaces.options import (
     Target,
     Task,
     Threads,
+    ThroughEpochs,
     Trials,
     Tune,
-    UnusedThreads,
     Width,
     Widths,
     folder,
@@ -83,8 +84,8 @@ from schuss.interfaces.options import (
     numbers,
     study_place,
 )
-from schuss.interfaces.output import STDOUT, Output, csv_text
-from schuss.interfaces.progress import shown_epochs, shown_standing
+from schuss.interfaces.output import STDOUT, Output, Picture, csv_text, file_stem
+from schuss.interfaces.progress import shown_progress, shown_standing
 from schuss.interfaces.userfiles import with_own
 from schuss.writing import write_atomically
 
@@ -159,6 +160,8 @@ def schuss(
     $ schuss fit churn.csv --target Exited --save churn.schuss
 
     $ schuss flow digits --depth 20 --activation sigmoid
+
+    $ schuss doctor digits --depth 20 --activation sigmoid
     """
 
 
@@ -294,7 +297,7 @@ def fit(
     dataset = sc.load(data, target, task=task)
     output.show_data(dataset)
     try:
-        with shown_epochs(recipe.epochs) as progress:
+        with shown_progress(recipe.epochs) as progress:
             run = sc.fit(network, dataset, recipe, seed=seed, resume=before, threads=threads, progress=progress)
     except KeyboardInterrupt:
         typer.echo("interrupted; the training was not finished, and nothing was written.", err=True)
@@ -346,6 +349,67 @@ def _say_diverged(run: sc.Run) -> None:
     )
 
 
+# ---------------------------------------------------------------------------------------------- doctor
+
+
+@app.command(rich_help_panel="Commands")
+def doctor(
+    data: DataArgument,
+    *,
+    activation: MaybeActivation = None,
+    depth: MaybeDepth = None,
+    width: MaybeWidth = None,
+    init: MaybeInit = None,
+    norm: MaybeNorm = None,
+    residual: Residual = False,
+    dropout: MaybeDropout = None,
+    optimizer: MaybeOptimizer = None,
+    lr: LearningRate = None,
+    batch_size: MaybeBatchSize = None,
+    epochs: MaybeEpochs = None,
+    loss: MaybeLoss = None,
+    schedule: MaybeSchedule = None,
+    patience: Patience = None,
+    clip_norm: ClipNorm = None,
+    seeds: Seeds = 3,
+    fix: Fix = None,
+    target: Target = None,
+    task: Task = None,
+    seed: Seed = 0,
+    threads: Threads = None,
+    json: Json = None,
+) -> None:
+    """Why does this network not learn? The cause, its evidence, the cure, and the proof.
+
+    $ schuss doctor digits --depth 20 --activation sigmoid --init glorot_normal --optimizer sgd
+
+    $ schuss doctor churn.csv --target Exited --lr 3 --fix mended.py
+    """
+    output = Output(json, files=[fix])
+    network = _network(
+        None, activation=activation, depth=depth, width=width, init=init,
+        norm=norm, residual=residual or None, dropout=dropout,
+    )  # fmt: skip
+    recipe = _recipe(
+        None, optimizer, lr,
+        batch_size=batch_size, epochs=epochs, loss=loss, schedule=schedule, patience=patience, clip_norm=clip_norm,
+    )  # fmt: skip
+    dataset = sc.load(data, target, task=task)
+    output.show_data(dataset)
+    code = 0
+    try:
+        with shown_progress() as progress:
+            found = sc.doctor(network, dataset, recipe, seed=seed, seeds=seeds, threads=threads, progress=progress)
+    except sc.VisitInterrupted as interrupt:
+        found, code = interrupt.diagnosis, INTERRUPTED
+        typer.echo(f"{interrupt}; what is known so far follows.", err=True)
+    output.write_json(found.to_json)
+    output.show(*found.report())
+    if fix is not None:
+        describe.write_fix(found, fix, describe.loading(data, target, task), output)
+    raise typer.Exit(code)
+
+
 # ---------------------------------------------------------------------------------------------- predict, flow
 
 
@@ -390,36 +454,62 @@ def flow(
     norm: MaybeNorm = None,
     residual: Residual = False,
     dropout: Dropout = 0.0,
+    epochs: ThroughEpochs = None,
+    optimizer: MaybeOptimizer = None,
+    lr: LearningRate = None,
+    batch_size: MaybeBatchSize = None,
     loss: MaybeLoss = None,
     target: Target = None,
     task: Task = None,
     seed: Seed = 0,
-    threads: UnusedThreads = None,
+    threads: Threads = None,
     json: Json = None,
     plot: Plot = False,
     out: Pictures = None,
 ) -> None:
-    """How much of the gradient reaches each layer of an untrained network?
+    """How much of the gradient reaches each layer of an untrained network, and of one in training?
 
     $ schuss flow digits --depth 20 --activation sigmoid
 
     $ schuss flow digits --depth 50 --activation relu --init "normal(std=0.05)"
+
+    $ schuss flow digits --depth 20 --activation tanh --epochs 16 --optimizer sgd --lr 0.1
     """
     if threads is not None:
-        positive_integer("threads", threads)  # taken as by all commands; this one computes on a single core
+        positive_integer("threads", threads)  # also where nothing is trained
+    if epochs is None and not (optimizer is None and lr is None and batch_size is None):
+        raise InvalidInput(
+            "without --epochs nothing is trained; give --epochs 20, or leave out --optimizer, --lr and --batch-size."
+        )
     output = Output(json, folder(plot, out))
     network = _network(
         None, activation=activation, depth=depth, width=width, init=init,
         norm=norm, residual=residual, dropout=dropout,
     )  # fmt: skip
+    recipe = _recipe(None, optimizer, lr, batch_size=batch_size, epochs=epochs, loss=loss)
     dataset = sc.load(data, target, task=task)
     output.show_data(dataset)
     measured = sc.flow(network, dataset, seed=seed, loss=loss)
-    output.write_json(measured.to_json)
-    output.show(tables.flow_table(measured))
-    name = measured.layers[0].activation.name
+    describe.show_flow(measured, output)
+    run, code = None, 0
+    if epochs is not None:
+        try:
+            with shown_progress(recipe.epochs) as progress:
+                run = sc.fit(network, dataset, recipe, seed=seed, threads=threads, progress=progress)
+        except KeyboardInterrupt:
+            typer.echo("interrupted; the training was not finished, and only the untrained network is shown.", err=True)
+            code = INTERRUPTED
+    output.write_json(lambda: describe.flow_json(measured, run))
+    name = file_stem(measured.layers[0].activation.name)
     inside = partial(sc.preactivations, network, dataset, seed=seed)
-    output.draw(f"flow-{dataset.name}", {name: measured.figure, f"{name}-layers": lambda: inside().figure()})
+    pictures: dict[str, Picture] = {name: measured.figure, f"{name}-layers": lambda: inside().figure()}
+    if run is not None:
+        output.show(tables.flow_history_table(run.flow))
+        pictures["training"] = run.flow.figure
+    output.draw(f"flow-{dataset.name}", pictures)
+    if run is not None and run.status == "diverged":
+        _say_diverged(run)
+    raise typer.Exit(code)
 
 
 # ---------------------------------------------------------------------------------------------- what there is
@@ -444,7 +534,7 @@ def activations(name: NameArgument = None, *, json: Json = None, plot: Plot = Fa
     if name is None:
         output.draw("activations", {"": sc.activations.figure})
     else:
-        output.draw(f"activation-{shown[0].name}", {"": shown[0].plot})
+        output.draw(f"activation-{file_stem(shown[0].name)}", {"": shown[0].plot})
 
 
 @app.command(rich_help_panel="What there is")

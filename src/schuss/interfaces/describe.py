@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import schuss as sc
 from schuss import formulas, tables, wording
-from schuss.interfaces.output import Output, Picture
+from schuss.interfaces.output import STDOUT, Output, Picture
+from schuss.writing import write_atomically
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 
 def show_study(study: sc.Study, output: Output, report: Path | None = None) -> None:
-    """A comparison: gradient flow, ranking, verdict, speed, pictures, report; what there is of it after an interrupt."""
+    """A comparison: gradient flow, ranking, verdict, speed, pictures and report; or what there is of it."""
     output.write_json(study.to_json)
     if study.rows:
-        output.show(tables.flows_table(study.flows))
+        if study.flows:
+            output.show(tables.flows_table(study.flows))
         for data in study.tasks:
             output.show(tables.ranking_table(study.of(data)))
         if len(study.tasks) > 1:
@@ -69,6 +72,28 @@ def show_run(run: sc.Run, output: Output, *more: Table) -> None:
     output.show(f"{run.status} after {state.epoch} epochs, {state.step} updates, {run.outcome.seconds:.3f} s.")
 
 
+def loading(data: str, target: str | None, task: str | None) -> str:
+    """The Python expression that loads what the command line named.
+
+    >>> loading("churn.csv", "Exited", None)
+    "sc.load('churn.csv', 'Exited')"
+    """
+    wanted = ([repr(target)] if target is not None else []) + ([f"task={task!r}"] if task is not None else [])
+    return f"sc.load({', '.join([repr(data), *wanted])})"
+
+
+def write_fix(diagnosis: sc.Diagnosis, file: Path, load: str, output: Output) -> None:
+    """The cured network as a script, if there is a cure."""
+    if not any(finding.cure for finding in diagnosis.findings):
+        output.show(f"{file} was not written: there is no cure to write.")
+        return
+    if file == STDOUT:
+        sys.stdout.write(diagnosis.script(load))
+        return
+    write_atomically(file, diagnosis.script(load).encode())
+    output.show(f"script: {file}")
+
+
 def run_pictures(run: sc.Run, data: sc.Dataset) -> dict[str, Picture]:
     """A training on one page, the gradient flow through it, and where on their curves its layers live."""
     return {
@@ -76,6 +101,18 @@ def run_pictures(run: sc.Run, data: sc.Dataset) -> dict[str, Picture]:
         "flow": run.flow.figure,
         "layers": lambda: run.preactivations(data.train).figure(),
     }
+
+
+def show_flow(flow: sc.GradientFlow, output: Output) -> None:
+    """The gradient flow of an untrained network, and why theory has nothing to say where it has not."""
+    output.show(tables.flow_table(flow))
+    if flow.no_theory:
+        output.show(flow.no_theory, "")
+
+
+def flow_json(flow: sc.GradientFlow, run: sc.Run | None) -> dict[str, Any]:
+    """The flow of an untrained network with its theory, and what was measured through its training."""
+    return flow.to_json() | {"through_training": [] if run is None else run.flow.to_json()}
 
 
 def run_json(run: sc.Run) -> dict[str, Any]:

@@ -6,6 +6,7 @@ what is taken otherwise.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -40,6 +41,7 @@ CsvFile: TypeAlias = Annotated[Path, _option("FILE", "Where the CSV goes; - is s
 Save: TypeAlias = Annotated[Path | None, _option("FILE", "Keep the run, for predict and --resume.")]
 Resume: TypeAlias = Annotated[Path | None, _option("FILE", "Train a kept run on, up to --epochs in all.")]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+Fix: TypeAlias = Annotated[Path | None, _option("FILE", "Write the cured network as a Python script that runs.")]
 RunArgument: TypeAlias = Annotated[Path, typer.Argument(metavar="RUN", help="A file that fit --save wrote.")]
 TABLE = "A file with the columns that the run was trained on."
 TableArgument: TypeAlias = Annotated[str, typer.Argument(metavar="TABLE", help=TABLE)]
@@ -49,7 +51,7 @@ NameArgument: TypeAlias = Annotated[
 
 # ---------------------------------------------------------------------------------------------- the network
 
-ACTIVATION = "A name, see schuss activations, or a formula: 'mine = z * sigmoid(1.7 * z)'."
+ACTIVATION = "A name, see schuss activations, a formula: 'mine = z * sigmoid(1.7 * z)', or 'tailor(sigmoid, depth=50)'."
 ActivationName: TypeAlias = Annotated[str, _option("NAME", ACTIVATION)]
 MaybeActivation: TypeAlias = Annotated[str | None, _option("NAME", ACTIVATION, unset="relu")]
 ActivationList: TypeAlias = Annotated[str, _option("LIST", "Names, formulas or FILE.py:NAME, with commas between.")]
@@ -94,6 +96,8 @@ BatchSizes: TypeAlias = Annotated[str, _option("LIST", "Rows of one update; all 
 MaybeBatchSize: TypeAlias = Annotated[int | None, _option("N", BATCH, unset="32")]
 Epochs: TypeAlias = Annotated[int, _option("N", "Passes over the training part.")]
 MaybeEpochs: TypeAlias = Annotated[int | None, _option("N", "Passes over the training part.", unset="20")]
+THROUGH = "Train for so many epochs, too, and show the flow through it."
+ThroughEpochs: TypeAlias = Annotated[int | None, _option("N", THROUGH, unset="no training")]
 LOSS = "squared_error, absolute_error, huber, binary_cross_entropy or softmax_cross_entropy."
 MaybeLoss: TypeAlias = Annotated[str | None, _option("NAME", LOSS, unset="by the task")]
 SCHEDULE = "The learning rate's course: constant, step, exponential, 'cosine(warmup=0.1)'."
@@ -113,7 +117,6 @@ ReportPath: TypeAlias = Annotated[Path | None, _option("FILE", "Write the report
 Threads: TypeAlias = Annotated[int | None, _option("N", "Cores to use; no result depends on it.", unset="all")]
 DASK = "Train on the workers of a Dask scheduler, such as tcp://10.0.0.1:8786."
 DaskAddress: TypeAlias = Annotated[str | None, _option("ADDRESS", DASK, unset="this machine")]
-UnusedThreads: TypeAlias = Annotated[int | None, typer.Option(hidden=True)]
 
 
 def folder(plot: bool, out: Path | None) -> Path | None:
@@ -121,14 +124,12 @@ def folder(plot: bool, out: Path | None) -> Path | None:
     return out or (PICTURES if plot else None)
 
 
-def study_place(study: str | None, out: Path | None) -> Path | None:
+def study_place(study: str | None, out: Path | None) -> str | None:
     """The file of a study; where none is named, the folder in which it finds or makes one; None for "-"."""
     if study is not None:
-        return None if study == "-" else Path(study)
-    place = out or PICTURES
-    check_folder(place)
-    place.mkdir(parents=True, exist_ok=True)
-    return place
+        return None if study == "-" else study
+    check_folder(out or PICTURES)
+    return f"{out or PICTURES}{os.sep}"
 
 
 def listed(text: str) -> list[str]:

@@ -24,12 +24,12 @@ LEADERS = 5
 
 
 @contextmanager
-def shown_epochs(epochs: int) -> Iterator[ProgressCallback]:
-    """A callback that shows the epoch of a single network, and the time left."""
+def shown_progress(epochs: int | None = None) -> Iterator[ProgressCallback]:
+    """A callback that shows networks done, networks/s and time left; with `epochs`, the epoch of a single network."""
     began = time.perf_counter()
 
     def words(at: Progress) -> str:
-        return epoch_in_words(at.share, time.perf_counter() - began, epochs)
+        return describe(at, time.perf_counter() - began, epochs)
 
     if not sys.stderr.isatty():
         yield _lines(words)
@@ -74,7 +74,9 @@ def _live(words: Callable[[Standing], str]) -> Iterator[StandingCallback]:
             bar.update(task, completed=at.share, description=words(at))
             before = time.perf_counter()
             if before >= due:
-                shown[1:] = [tables.ranking_table(at.study(), LEADERS)]
+                leaders = tables.ranking_table(at.study(), LEADERS)
+                leaders.title, leaders.caption = "Leaders so far", None
+                shown[1:] = [leaders]
                 live.update(Group(*shown))
                 now = time.perf_counter()
                 due = now + max(SECONDS_BETWEEN_LEADERS, 20 * (now - before))
@@ -108,13 +110,16 @@ def _lines(words: Callable[[At], str]) -> Callable[[At], None]:
     return show
 
 
-def epoch_in_words(share: float, seconds: float, epochs: int) -> str:
-    """How far a single network is after so many seconds.
+def describe(at: Progress, seconds: float, epochs: int | None = None) -> str:
+    """How far it is in words, after so many seconds.
 
-    >>> epoch_in_words(0.25, seconds=10.0, epochs=20)
+    >>> describe(Progress(networks=300, total=600, share=0.5), seconds=10.0)
+    '300 of 600 networks, 30 networks/s, 10 s left'
+    >>> describe(Progress(networks=0, total=1, share=0.25), seconds=10.0, epochs=20)
     'epoch 5 of 20, 30 s left'
     """
-    return f"epoch {int(share * epochs)} of {epochs}" + _left(share, seconds)
+    done = _networks(at.networks, at.networks, at.total, seconds)
+    return (done if epochs is None else f"epoch {int(at.share * epochs)} of {epochs}") + _left(at.share, seconds)
 
 
 def standing_in_words(at: Standing, seconds: float) -> str:
@@ -123,10 +128,14 @@ def standing_in_words(at: Standing, seconds: float) -> str:
     >>> standing_in_words(Standing(300, 100, 600, share=0.5, study=None), seconds=10.0)
     '300 of 600 networks, 20 networks/s, 15 s left'
     """
-    fresh = at.networks - at.reused
-    speed = f", {fresh / seconds:.3g} networks/s" if fresh and seconds > 0 else ""
     reused = at.reused / at.total
-    return f"{at.networks} of {at.total} networks{speed}" + _left((at.share - reused) / max(1 - reused, 1e-9), seconds)
+    share = (at.share - reused) / (1 - reused) if reused < 1 else 0.0
+    return _networks(at.networks, at.networks - at.reused, at.total, seconds) + _left(share, seconds)
+
+
+def _networks(done: int, fresh: int, total: int, seconds: float) -> str:
+    speed = f", {fresh / seconds:.3g} networks/s" if fresh and seconds > 0 else ""
+    return f"{done} of {total} networks{speed}"
 
 
 def _left(share: float, seconds: float) -> str:
