@@ -131,7 +131,7 @@ def line_panel(
 ) -> Spec:
     """Lines over a common x; `names` are all lines of the chart, which decide the colors."""
     style = colors_of(names)
-    color = {"field": "line", "type": "nominal", "legend": None}
+    color: Spec = {"field": "line", "type": "nominal", "legend": None}
     color["scale"] = {"domain": list(names), "range": [each["color"] for each in style]}
     dash = color | {"scale": {"domain": list(names), "range": [each["dash"] for each in style]}}
     at = {"x": x.encoding("x"), "y": y.encoding("y")}
@@ -163,8 +163,8 @@ def _points(lines: Sequence[Line], names: Sequence[str], y: Axis) -> Iterator[Sp
     for line in lines:
         dots = set(line.dots)
         foot = low + (high - low) * (0.03 + 0.05 * (names.index(line.name) % 8))  # crosses of two lines do not coincide
-        for i, (x, y) in enumerate(zip(line.x.tolist(), line.y.tolist(), strict=True)):
-            point: Spec = {"line": line.name, "x": number(x), "y": number(y)}
+        for i, (at, height) in enumerate(zip(line.x.tolist(), line.y.tolist(), strict=True)):
+            point: Spec = {"line": line.name, "x": number(at), "y": number(height)}
             if line.low is not None and line.high is not None:
                 point |= {"low": number(line.low[i]), "high": number(line.high[i])}
             if i in dots:
@@ -221,7 +221,7 @@ def interval_panel(intervals: Sequence[Interval], x: Axis) -> Spec:
         for each in intervals
         if not each.value >= low
     ]
-    names = {"field": "name", "type": "nominal", "title": None}
+    names: Spec = {"field": "name", "type": "nominal", "title": None}
     names["scale"] = {"domain": [each.name for each in intervals]}
     names["axis"] = {"grid": True, "domain": False, "labelLimit": 170}
     color = {"condition": {"test": "datum.best", "value": "var(--c0)"}, "value": _QUIET}
@@ -257,10 +257,15 @@ def heat_panel(cells: Sequence[Cell], edges: Iterable[tuple[str, float]], names:
         }
         for cell in cells
     ]  # fmt: skip
-    y = {"field": "name", "type": "nominal", "title": None, "scale": {"domain": list(names), "paddingInner": 0.12}}
+    y: Spec = {
+        "field": "name",
+        "type": "nominal",
+        "title": None,
+        "scale": {"domain": list(names), "paddingInner": 0.12},
+    }
     y["axis"] = {"grid": False, "domain": False, "labelLimit": 130}
     shades = ["lost", *map(str, range(len(SHADES) + 1))]
-    fill = {"field": "shade", "type": "nominal", "legend": None}
+    fill: Spec = {"field": "shade", "type": "nominal", "legend": None}
     fill["scale"] = {"domain": shades, "range": ["var(--lost)", *(f"var(--s{i})" for i in range(len(SHADES) + 1))]}
     start, end = x.encoding("start"), {"field": "end"}
     return {

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from schuss.charts.style import COLORS
 from schuss.pages.charts import SHADES, Spec, colors_of
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import Environment, Template
     from markupsafe import Markup
 
 SCRIPTS = ("vega/vega.min.js", "vega/vega-lite.min.js", "page.js")
@@ -71,7 +72,7 @@ class Section(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Everything that stands on a page."""
+    """Everything that stands on a page; `terms` are the numbers in its glossary."""
 
     title: str
     byline: str
@@ -80,7 +81,7 @@ class Page(NamedTuple):
     facts: Mapping[str, Sequence[tuple[str, str]]]
     command: str
     details: str
-    glossary: Mapping[str, str]
+    terms: Mapping[str, str]
 
 
 def page_html(page: Page) -> str:
@@ -118,7 +119,7 @@ def _shade_names() -> list[str]:
     bounds = [f"{100 * bound:.0f}" for bound in SHADES]
     return [
         f"< {bounds[0]} %",
-        *(f"{low}–{high} %" for low, high in zip(bounds, bounds[1:], strict=False)),
+        *(f"{low}–{high} %" for low, high in itertools.pairwise(bounds)),
         f"≥ {bounds[-1]} %",
     ]
 
@@ -139,7 +140,7 @@ def _tied(text: str) -> str:
     return text.replace(" %", "\u00a0%")
 
 
-def _template(name: str) -> Any:
+def _template(name: str) -> Template:
     return _environment().get_template(name)
 
 
@@ -163,7 +164,7 @@ def _trusted(text: str) -> Markup:
     """Our own text, which is not escaped."""
     from markupsafe import Markup
 
-    return Markup(text)  # noqa: S704
+    return Markup(text)
 
 
 def _json_in_html(content: object) -> str:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from schuss.comparison.report.parts import Part, Study, parts_of
-from schuss.comparison.report.sections import SECTIONS, ranking_section, ranking_table
-from schuss.comparison.report.settings import details, facts, glossary
+from schuss.comparison.groups import LEVEL
+from schuss.comparison.report.courses import speed_section, training_section
+from schuss.comparison.report.findings import EDGE
+from schuss.comparison.report.gradient import flow_section
+from schuss.comparison.report.parts import Study, parts_of
+from schuss.comparison.report.ranked import ranking_section, ranking_table
+from schuss.comparison.report.settings import details, facts
+from schuss.comparison.report.trials import map_section, rates_section, tuning_section
 from schuss.comparison.report.words import networks_in_words, verdict_in_plain_words
 from schuss.pages import Page, Section, page_html, table_html
 
@@ -22,18 +27,26 @@ def report_html(study: Study) -> str:
             title=f"What learns best on {study.data}?",
             byline=networks_in_words(study),
             verdict=verdict_in_plain_words(study, study.expected),
-            sections=list(_sections(study)) if study.rows else [],
+            sections=_sections(study) if study.rows else [],
             facts=facts(study),
             command=str(study.origin.get("command", "not recorded")),
             details=details(study),
-            glossary=glossary(study),
+            terms={"level": f"{100 * LEVEL:.0f}", "edge": f"{100 * EDGE:.0f}"},
         )
     )
 
 
 def _sections(study: Study) -> list[Section]:
-    parts: list[Part] = parts_of(study)
-    made = [ranking_section(study), *(make(parts) for make in SECTIONS)]
+    parts = parts_of(study)
+    made = [
+        ranking_section(study),
+        map_section(parts),
+        rates_section(parts),
+        training_section(parts),
+        flow_section(parts),
+        speed_section(study, parts),
+        tuning_section(parts),
+    ]
     return [section for section in made if section.parts]
 
 

@@ -5,17 +5,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from schuss.comparison import verdict
 from schuss.comparison.competitors import FLOW_AXES, Competitor
+from schuss.comparison.profiles import Profile
 from schuss.comparison.ranking import Ranked
 from schuss.comparison.records import Curves, Row
-from schuss.comparison.report.findings import TARGET, Place, Scale, places, reached
+from schuss.comparison.report.findings import Place, Scale, places
 from schuss.insight.gradient_flow import FlowHistory, GradientFlow
+from schuss.pages import Chart, Panel, Spec
 
 
 class Study(verdict.Study, Protocol):
@@ -40,6 +45,9 @@ class Study(verdict.Study, Protocol):
     @property
     def data(self) -> str: ...
     def of(self, data: str) -> Self: ...
+    def profile(self) -> Profile: ...
+    def best_of_k(self) -> NDArray[np.float64]: ...
+    def sensitivity(self) -> NDArray[np.float64]: ...
 
 
 def parts_of(study: Study) -> list[Part]:
@@ -87,19 +95,13 @@ class Part:
         return {competitor: rows for competitor, rows in found.items() if rows}
 
     @cached_property
-    def finals(self) -> dict[Competitor, dict[int, Curves]]:
-        """The courses of the final runs of those that are drawn, by seed."""
-        found: dict[Competitor, dict[int, Curves]] = {competitor: {} for competitor in self.places}
+    def finals(self) -> dict[Competitor, list[Curves]]:
+        """The courses of the final runs of those that are drawn."""
+        found: dict[Competitor, list[Curves]] = {competitor: [] for competitor in self.places}
         for row, curves in zip(self.study.rows, self.study.curves, strict=True):
             if row.stage == "final" and row.competitor in found:
-                found[row.competitor][row.seed] = curves
+                found[row.competitor].append(curves)
         return {competitor: runs for competitor, runs in found.items() if runs}
-
-    @cached_property
-    def target(self) -> float:
-        """The validation score that the profiles ask for: most of the way to the best of the final runs."""
-        best = reached([list(runs.values()) for runs in self.finals.values()])
-        return self.scale._replace(best=best).score(TARGET)
 
     @cached_property
     def last_flows(self) -> dict[str, GradientFlow]:
@@ -120,7 +122,19 @@ class Part:
         """The competitor in words."""
         return competitor.label(self.study.axes)
 
-    @property
-    def note(self) -> str:
-        """How many are not drawn."""
-        return f"The {self.hidden} competitors that rank lowest are not drawn." if self.hidden else ""
+    def of_competitors(self, values: Iterable[Any]) -> dict[str, Any]:
+        """Values in the order of the ranking by the names of the competitors."""
+        return {self.label(ranked.competitor): each for ranked, each in zip(self.study.ranking, values, strict=True)}
+
+    def charts(
+        self, title: str, note: str, panel_of: Callable[[Sequence[Competitor]], Spec | None], what: str
+    ) -> list[Chart]:
+        """A chart with a panel for each name, made from the competitors that belong there; none without panels."""
+        panels = []
+        for name in self.panels:
+            spec = panel_of([competitor for competitor, place in self.places.items() if place.panel == name])
+            if spec is not None:
+                panels.append(Panel(name, spec, f"{what}, {name}"))
+        hidden = f"{self.hidden} competitors that rank lower are not drawn." if self.hidden else ""
+        heading = " on ".join(filter(None, (title, self.title)))
+        return [Chart(heading, " ".join(filter(None, (note, hidden))), panels, self.lines)] if panels else []

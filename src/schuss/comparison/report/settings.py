@@ -1,4 +1,4 @@
-"""Every setting of a study, and what the words of its report mean."""
+"""Every setting of a study: the data, the protocol, who took part, where it ran."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from schuss import wording
 from schuss.comparison.competitors import Competitor
 from schuss.comparison.groups import LEVEL
 from schuss.comparison.report import words
-from schuss.comparison.report.findings import EDGE
 from schuss.comparison.report.parts import Study
 
 AT_MOST = 400_000  # characters of settings: more would make the page slow, and the study file has them all
@@ -31,13 +30,12 @@ def facts(study: Study) -> dict[str, Facts]:
 def _data(each: Mapping[str, Any], study: Study) -> str:
     train, valid, test = each["rows"]
     classes = f", {each['classes']} classes" if each["task"] == "classification" else ""
-    parts = [
-        f"{each['task']}, {each['n_inputs']} inputs{classes}; {train} rows to learn from, {valid} to choose by (validation), "
-        f"{test} to judge by (test); guessing gives {each.get('guess', 0.0):.3f} of {study.score_name}; "
-        f"fingerprint {each['fingerprint'][:16]}",
-        *each["notes"],
-    ]
-    return ". ".join(parts) + "."
+    described = (
+        f"{each['task']}, {each['n_inputs']} inputs{classes}; {train} rows to learn from, {valid} to choose by "
+        f"(validation), {test} to judge by (test); guessing gives {each['guess']:.3f} of {study.score_name}; "
+        f"fingerprint {each['fingerprint'][:16]}"
+    )
+    return ". ".join([described, *(note.removesuffix(".") for note in each["notes"])]) + "."
 
 
 def _protocol(study: Study) -> Facts:
@@ -46,20 +44,22 @@ def _protocol(study: Study) -> Facts:
         return []
     seeds = words.seeds_in_words(row.seed for row in study.rows if row.stage == "final")
     tuned = ["learning rate", *asked.get("tuned", [])]
+    trials = (
+        f"{asked['trials']} for each competitor, on seed {asked['seed']}, over {words.listed(tuned)}; points of a "
+        "scrambled Sobol sequence, the same where ranges coincide"
+    )
+    judgement = (
+        f"on test, on the fresh seeds {seeds or '(none yet)'}, each of which gives all competitors the same split, the "
+        "same initial draws and the same order of the rows"
+    )
     return [
         ("budget of a network", str(asked["budget"]).replace("epochs", " epochs")),
-        (
-            "trials",
-            f"{asked['trials']} for each competitor, on seed {asked['seed']}, over {' and '.join(tuned)}; scrambled Sobol points, the same for equal ranges",
-        ),
+        ("trials", trials),
         ("choice", "the trial with the highest validation score; of equal ones the lowest validation loss"),
-        (
-            "judgement",
-            f"on test, on the fresh seeds {seeds or '(none yet)'}, which give all competitors the same split, initial draws and order of rows",
-        ),
+        ("judgement", judgement),
         ("score", f"{study.score_name}, interquartile mean, stratified bootstrap intervals of 95 %"),
         ("who is told apart", f"all pairs tested at once (step-down maxT on paired seeds), level {LEVEL:g}"),
-        ("engine", str(asked.get("engine", ""))),
+        ("engine", str(asked["engine"])),
     ]
 
 
@@ -118,31 +118,3 @@ def details(study: Study) -> str:
     """Every setting as JSON, unless there is too much of it."""
     text = json.dumps(study.asked, indent=1, ensure_ascii=False) if study.asked else ""
     return text if len(text) <= AT_MOST else ""
-
-
-def glossary(study: Study) -> dict[str, str]:
-    """What the words mean."""
-    several = len(study.tasks) > 1
-    meanings = {
-        "Activation and optimizer": "The activation is the curve in every unit: its slope decides how much of the gradient passes back through a layer. "
-        "The optimizer is the rule that turns the gradient into new weights: from plain gradient descent (gd, sgd) over momentum to Adam.",
-        "Vanishing gradient": "The error is sent back layer by layer, and each layer multiplies it by the slope of its activation. The sigmoid’s slope is at "
-        "most 0.25: after many layers hardly anything is left, and the first layers stand still.",
-        "Learning rate": "How far each update goes. Too small, and nothing happens in the given time; too large, and the numbers grow beyond all bounds: "
-        "the network diverges. Every optimizer has its own best rate, which is why each gets the same number of trials.",
-        "Training, validation, test": "The network learns from the training part. The best trial is chosen on the validation part. What is reported comes from "
-        "the test part, which decided nothing before.",
-        "Fresh seeds": "A seed fixes every draw: the split of the data, the initial weights, the order of the rows. One seed may be luck; so the chosen trial "
-        "runs again on seeds that took no part in the choice, the same for all.",
-        "Interquartile mean and interval": "The mean of the middle half of the seeds, which a single outlier does not move. The 95 % interval holds the true "
-        "value in 95 of 100 such studies.",
-        "Cannot be told apart": f"All pairs are tested at once. Where nothing but chance is at work, a difference is claimed in at most {100 * LEVEL:.0f} of 100 studies. "
-        "Not told apart does not mean equal: more seeds may show a difference.",
-        "Edge of learning": f"A network counts as learning when its validation score is at least {100 * EDGE:.0f} % of the way from guessing to the best network "
-        "of the comparison.",
-    }
-    if several:
-        meanings["Mean rank"] = (
-            "On each data set competitors are ranked; the mean of these ranks orders them over all data sets."
-        )
-    return meanings

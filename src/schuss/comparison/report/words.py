@@ -8,11 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from schuss import wording
 from schuss.comparison.groups import LEVEL
 from schuss.comparison.ranking import Ranked
-from schuss.comparison.verdict import Study, passes, widened
+from schuss.comparison.verdict import FEWEST, Study, passes, widened
 from schuss.shown import FlowShown
 
 NAMED = 3  # of many; the tables name all
-FEWEST_SEEDS = 7  # that can tell anything apart, all data sets together
 
 
 def verdict_in_plain_words(study: Study, expected: int) -> list[str]:
@@ -54,23 +53,17 @@ def _others(study: Study, found: Sequence[Ranked]) -> list[str]:
     rivals = len(study.ranking) - 1
     if not rivals:
         return ["It had no rival."]
-    runs = len({(row.data, row.seed) for row in study.rows if row.stage == "final"})
-    if runs < FEWEST_SEEDS:
-        return [
-            f"None of the {rivals} others can be told from it: that takes at least {FEWEST_SEEDS} seeds, not {runs}."
-        ]
+    others = "the one other" if rivals == 1 else f"the {rivals} others"
+    if study.final_runs < FEWEST:
+        return [f"Whether it is better than {others} cannot be told from so few seeds: it takes {FEWEST} or more."]
     if not alike:
-        others = "the one other" if rivals == 1 else f"each of the {rivals} others"
-        return [
-            f"It is better than {others}, beyond what chance explains: it would find a difference between equals in at most {100 * LEVEL:.0f} of 100 such studies."
-        ]
+        all_of_them = others if rivals == 1 else f"each of {others}"
+        caution = f"a test like this finds a difference between equals in at most {100 * LEVEL:.0f} of 100 studies"
+        return [f"It is better than {all_of_them}, beyond what chance explains: {caution}."]
     if not worse:
-        return [
-            f"But no difference was found: {'the other' if rivals == 1 else f'none of the {rivals} others'} can{'not' * (rivals == 1)} be told from it."
-        ]
-    number = f"{len(alike)} of the {rivals} others" if len(alike) > 1 else f"one of the {rivals} others"
+        return [f"But that is no difference: {others} cannot be told from it."]
     return [
-        f"But {number} cannot be told from it, so that any of these may be as good: {named(alike)}.",
+        f"But {len(alike)} of {others} cannot be told from it, so that each may be as good: {named(alike)}.",
         f"Worse, beyond what chance explains: {named(worse)}.",
     ]
 
@@ -100,7 +93,8 @@ def lead_in_words(scores: Sequence[float], score_name: str) -> str:
     """What lies between the first and those that cannot be told from it."""
     if len(scores) < 2:
         return ""
-    return f"Those in color reach a test {score_name} of {min(scores):.3f} to {max(scores):.3f}; what lies between them may be chance."
+    span = f"{min(scores):.3f} to {max(scores):.3f}"
+    return f"Those in color reach a test {score_name} of {span}; what lies between them may be chance."
 
 
 def map_in_words(learned: Mapping[str, float], trials: int, lost: int, learning: int) -> str:
@@ -123,22 +117,23 @@ def _extremes(widths: Mapping[str, float], does: str) -> str:
     return f" {most} {does.format(decades(known[most]))}, {least} {less}."
 
 
-def losses_in_words(last: Mapping[str, float], epochs: float) -> str:
+def losses_in_words(last: Mapping[str, float]) -> str:
     """The lowest and the highest training loss at the end."""
     known = {name: loss for name, loss in last.items() if math.isfinite(loss)}
     if len(known) < 2:
         return ""
     low, high = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
     return (
-        f"After {epochs:g} epochs the training loss lies between {wording.significant(known[low])} ({low}) "
-        f"and {wording.significant(known[high])} ({high})."
+        f"In the end the training loss lies between {wording.significant(known[low])} ({low}) and "
+        f"{wording.significant(known[high])} ({high})."
     )
 
 
 def flows_in_words(flows: Mapping[str, FlowShown]) -> str:
     """How much of the gradient is left in the first layer."""
     parts = [f"{name} {percent(float(flow.relative[0]))}" for name, flow in list(flows.items())[:6]]
-    return f"On its way back from the last hidden layer to the first, before training, the gradient keeps: {', '.join(parts)}."
+    way = "On its way back from the last hidden layer to the first, before training, the gradient keeps"
+    return f"{way}: {', '.join(parts)}."
 
 
 def speed_in_words(scores: Mapping[str, float], firsts: Mapping[str, float]) -> str:
@@ -148,18 +143,27 @@ def speed_in_words(scores: Mapping[str, float], firsts: Mapping[str, float]) -> 
         return "Nobody reached the target in time."
     start = f"{best} has the highest profile, {scores[best]:.2f} of 1"
     if first == best:
-        return f"{start}, and is the fastest, or as fast, in {wording.share(firsts[first])} of the runs."
-    return f"{start}; {first} is the fastest, or as fast, most often: in {wording.share(firsts[first])} of the runs."
+        return f"{start}, and is the fastest, or as fast, in {wording.share(firsts[first])} of them."
+    return f"{start}; {first} is the fastest, or as fast, most often: in {wording.share(firsts[first])} of them."
+
+
+def profile_note(several: bool, unit: str) -> str:
+    """What the profiles are of."""
+    workloads = "data sets" if several else "seeds"
+    return (
+        f"The share of the {workloads} on which a competitor takes at most so many times the {unit} of the fastest one "
+        "to the target: the median of what all of them reach on validation in the end. High on the left: often "
+        "the first. High on the right: dependable. The mean height up to 4 × is its score: 1 for always the first."
+    )
 
 
 def tuning_in_words(curves: Mapping[str, Sequence[float]]) -> str:
     """Who is best after one trial, and who after all of them."""
     n = max(map(len, curves.values()), default=0)
-    known = {name: curve for name, curve in curves.items() if len(curve) == n}
-    ends = (
-        [{name: curve[k] for name, curve in known.items() if math.isfinite(curve[k])} for k in (0, n - 1)] if n else []
-    )
-    if n < 2 or not all(ends):
+    if n < 2:
+        return ""
+    ends = [{name: curve[k] for name, curve in curves.items() if math.isfinite(curve[k])} for k in (0, n - 1)]
+    if not all(ends):
         return ""
     one, all_of_them = (max(end, key=end.__getitem__) for end in ends)
     return (
@@ -193,6 +197,17 @@ def decades(width: float) -> str:
     """
     text = f"{width:.1f}".removesuffix(".0")
     return f"{text} decade{'s' * (text != '1')}"
+
+
+def chance(value: float, low: float, high: float) -> str:
+    """A probability with its interval.
+
+    >>> chance(0.64, 0.4, 0.825)
+    '64 (40 … 82) %'
+    """
+    if math.isnan(low):
+        return wording.share(value)
+    return f"{100 * value:.0f} ({100 * low:.0f} … {100 * high:.0f}) %"
 
 
 def percent(x: float) -> str:
