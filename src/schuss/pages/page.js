@@ -22,7 +22,7 @@
       params: [{ name: "focus", value: null }],
     };
     const view = new vega.View(vega.parse(vegaLite.compile(spec, { config }).spec), {
-      renderer: "svg", container: plots[number], hover: true, tooltip, logLevel: vega.Warn,
+      renderer: "svg", container: plots[number], hover: true, tooltip: tooltip(spec.usermeta), logLevel: vega.Warn,
     });
     views.set(plots[number], view);
     view.run();
@@ -36,18 +36,23 @@
   tip.hidden = true;
   document.body.append(tip);
 
-  function tooltip(_, event, __, value) {
-    tip.hidden = value == null || value === "";
+  const said = (value) => (typeof value === "number" ? String(Number(value.toPrecision(3))) : value);
+
+  const tooltip = ({ names, say }) => (_, event, item) => {
+    const datum = item?.datum;
+    tip.hidden = datum?.line === undefined || item.mark.marktype === "line" || item.mark.marktype === "area";
     if (tip.hidden) return;
-    tip.replaceChildren(...Object.entries(value).map(([name, said]) => {
-      const line = document.createElement(name ? "div" : "b");
-      line.textContent = name ? `${name}: ${said}` : said;
+    const lines = say.filter(([, field]) => datum[field] != null).map(([name, field]) => `${name}: ${said(datum[field])}`);
+    if (datum.foot !== undefined) lines.push("diverged");
+    tip.replaceChildren(...[names[datum.line] ?? datum.line, ...lines].map((text, number) => {
+      const line = document.createElement(number ? "div" : "b");
+      line.textContent = text;
       return line;
     }));
     const { width, height } = tip.getBoundingClientRect();
     tip.style.left = `${Math.max(4, Math.min(event.clientX + 12, innerWidth - width - 8))}px`;
     tip.style.top = `${event.clientY + height + 24 < innerHeight ? event.clientY + 16 : event.clientY - height - 12}px`;
-  }
+  };
 
   // -------------------------------------------------------------------------------------------- one line of many
 

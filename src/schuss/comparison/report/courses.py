@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from schuss import wording
 from schuss.charts.training import EPOCH, score_limits
 from schuss.comparison.competitors import Competitor
 from schuss.comparison.report import words
@@ -63,12 +62,9 @@ def _courses(part: Part, what: str, bands: Bands, y: Axis) -> list[Chart]:
         return line_panel(lines, part.lines, x, y) if lines else None
 
     def line(who: Competitor, each: Band) -> Line:
-        said = [
-            {"": part.label(who), "epoch": f"{epoch:.0f}", what: wording.significant(middle, 3)}
-            for epoch, middle in zip(each.epochs.tolist(), each.middle.tolist(), strict=True)
-        ]
         alone = [0] if len(each.epochs) == 1 else []
-        return Line(part.places[who].line, each.epochs, each.middle, each.low, each.high, dots=alone, words=said)
+        place = part.places[who].line
+        return Line(place, part.label(who), each.epochs, each.middle, each.low, each.high, dots=alone)
 
     note = (
         "Each competitor at its best learning rate: the median over the fresh seeds, and as a band the middle half of "
@@ -95,18 +91,10 @@ def speed_section(study: Study, parts: Sequence[Part]) -> Section:
 
     def line(each: Competitor) -> Line:
         share, score = heights[each]
-        said = [
-            {"": study_label(each), "within": f"{tau:.2g} × the fastest", "share": wording.share(height),
-             "profile": f"{score:.2f}"}
-            for tau, height in zip(found.taus.tolist(), share.tolist(), strict=True)
-        ]  # fmt: skip
-        return Line(part.places[each].line, found.taus, share, words=said)
-
-    def study_label(each: Competitor) -> str:
-        return each.label(study.axes)
+        return Line(part.places[each].line, f"{each.label(study.axes)} (score {score:.2f})", found.taus, share)
 
     note = words.profile_note(len(study.tasks) > 1, "epochs" if study.budget.seconds is None else "seconds")
-    scores = {study_label(each): score for each, (_, score) in heights.items()}
-    firsts = {study_label(each): float(share[0]) for each, (share, _) in heights.items()}
+    scores = {each.label(study.axes): score for each, (_, score) in heights.items()}
+    firsts = {each.label(study.axes): float(share[0]) for each, (share, _) in heights.items()}
     charts = [chart._replace(title="") for chart in part.charts("", note, panel, "Performance profile")]
     return Section("speed", question, words.speed_in_words(scores, firsts), charts)

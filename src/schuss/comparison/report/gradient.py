@@ -55,12 +55,8 @@ def _drawable(flow: GradientFlow) -> np.ndarray[tuple[int, ...], np.dtype[np.flo
 
 
 def _line(name: str, flow: GradientFlow) -> Line:
-    said = [
-        {"": name, "layer": str(layer), "δ": wording.significant(x)}
-        for layer, x in enumerate(flow.relative.tolist(), 1)
-    ]
     shown = _drawable(flow)
-    return Line(name, np.arange(1.0, len(shown) + 1), shown, dots=range(len(shown)), words=said)
+    return Line(name, name, np.arange(1.0, len(shown) + 1), shown, dots=range(len(shown)))
 
 
 def _table(part: Part, flows: Flows) -> Table:

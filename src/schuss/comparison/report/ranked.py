@@ -29,7 +29,7 @@ def ranking_section(study: Study) -> Section:
 
 def _chart(study: Study) -> list[Chart]:
     shown = [
-        Interval(r.competitor.label(study.axes), r.test_score, r.low, r.high, r.is_best, _said(study, r))
+        Interval(r.competitor.label(study.axes), r.test_score, r.low, r.high, r.is_best, *_said(r))
         for r in study.ranking[:DRAWN]
     ]
     if not any(math.isfinite(each.value) for each in shown):
@@ -53,14 +53,11 @@ def _limits(values: Sequence[float], highs: Sequence[float]) -> tuple[float, flo
     return low - 2 * margin, high + margin
 
 
-def _said(study: Study, ranked: Ranked) -> dict[str, str]:
-    rate = {} if math.isnan(ranked.learning_rate) else {"learning rate": wording.rate(ranked.learning_rate)}
-    return {
-        "": ranked.competitor.label(study.axes),
-        f"test {study.score_name}": wording.estimate(ranked.test_score, ranked.low, ranked.high),
-        **rate,
-        "diverged": f"{ranked.diverged} of {ranked.networks}",
-    }
+def _said(ranked: Ranked) -> tuple[str, str]:
+    """The score in full, and the trial behind it with its losses."""
+    lost = f"{ranked.diverged} of {ranked.networks} networks diverged" if ranked.diverged else ""
+    rate = "" if math.isnan(ranked.learning_rate) else f"learning rate {_trial(ranked)}"
+    return wording.estimate(ranked.test_score, ranked.low, ranked.high), "; ".join(filter(None, (rate, lost)))
 
 
 def ranking_table(study: Study, at_most: int) -> Table:

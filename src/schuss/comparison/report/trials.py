@@ -10,7 +10,6 @@ import numpy as np
 from schuss import wording
 from schuss.charts.training import score_limits
 from schuss.comparison.competitors import Competitor
-from schuss.comparison.records import Row
 from schuss.comparison.report import words
 from schuss.comparison.report.findings import EDGE, Strip, strip
 from schuss.comparison.report.parts import Part
@@ -63,14 +62,11 @@ def _span(values: Sequence[float]) -> tuple[float, float] | None:
 
 
 def _cells(part: Part, line: str, each: Strip) -> Iterator[Cell]:
+    score = f"validation {part.study.score_name}"
     for row, start, end in zip(each.rows, each.bounds[:-1].tolist(), each.bounds[1:].tolist(), strict=True):
-        yield Cell(line, start, end, part.scale.share(row.valid_score), _said(part, row))
-
-
-def _said(part: Part, row: Row) -> dict[str, str]:
-    score = "diverged" if row.status == "diverged" else f"{row.valid_score:.3f}"
-    settings = {"settings": row.settings} if row.settings else {}
-    return {"": part.label(row.competitor), RATE: wording.rate(row.learning_rate), "validation": score, **settings}
+        said = {RATE: wording.rate(row.learning_rate), score: wording.mean_and_spread(row.valid_score, math.nan)}
+        settings = {"settings": row.settings} if row.settings else {}
+        yield Cell(line, part.label(row.competitor), start, end, part.scale.share(row.valid_score), said | settings)
 
 
 # ---------------------------------------------------------------------------------------------- learning rates
@@ -108,11 +104,12 @@ def _line(part: Part, who: Competitor) -> Line:
     chosen = (part.ranked[who].learning_rate, part.ranked[who].settings)
     return Line(
         part.places[who].line,
+        part.label(who),
         np.array([row.learning_rate for row in rows]),
         np.array([row.valid_score for row in rows]),
         dots=[number for number, row in enumerate(rows) if (row.learning_rate, row.settings) == chosen],
         crosses=[row.learning_rate for row in rows if row.status == "diverged"],
-        words=[_said(part, row) for row in rows],
+        settings=[row.settings for row in rows],
     )
 
 
@@ -140,11 +137,8 @@ def _tuning(part: Part) -> list[Chart]:
         return line_panel([line(who) for who in mine], part.lines, x, y)
 
     def line(who: Competitor) -> Line:
-        said = [
-            {"": part.label(who), "best of": str(k), "expected": wording.mean_and_spread(score, math.nan)}
-            for k, score in enumerate(curves[who].tolist(), 1)
-        ]
-        return Line(part.places[who].line, np.arange(1.0, len(curves[who]) + 1), curves[who], words=said)
+        curve = curves[who]
+        return Line(part.places[who].line, part.label(who), np.arange(1.0, len(curve) + 1), curve)
 
     note = (
         "What the best of k trials, chosen on validation, can be expected to reach on test. A line that is high at "
