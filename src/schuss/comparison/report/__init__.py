@@ -10,7 +10,7 @@ from schuss.comparison.report.parts import Study, parts_of
 from schuss.comparison.report.ranked import ranking_section, ranking_table
 from schuss.comparison.report.settings import details, facts
 from schuss.comparison.report.trials import map_section, rates_section, tuning_section
-from schuss.comparison.report.words import networks_in_words, verdict_in_plain_words
+from schuss.comparison.report.words import listed, networks_in_words, verdict_in_plain_words
 from schuss.pages import Page, Section, page_html, table_html
 
 __all__ = ["report_html", "summary_html"]
@@ -24,7 +24,7 @@ def report_html(study: Study) -> str:
     """
     return page_html(
         Page(
-            title=f"What learns best on {study.data}?",
+            title=f"What learns best on {listed(list(study.tasks))}?",
             byline=networks_in_words(study),
             verdict=verdict_in_plain_words(study, study.expected),
             sections=_sections(study) if study.rows else [],

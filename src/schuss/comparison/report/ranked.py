@@ -95,7 +95,7 @@ def ranking_table(study: Study, at_most: int) -> Table:
 
 
 def _trial(ranked: Ranked) -> str:
-    return ", ".join(filter(None, (wording.rate(ranked.learning_rate), ranked.settings)))
+    return ", ".join(filter(None, (wording.rate(ranked.learning_rate), wording.short_formula(ranked.settings))))
 
 
 def _chances(study: Study, shown: Sequence[Ranked]) -> dict[Competitor, str]:

@@ -53,7 +53,7 @@ def _protocol(study: Study) -> Facts:
         "same initial draws and the same order of the rows"
     )
     return [
-        ("budget of a network", str(asked["budget"]).replace("epochs", " epochs")),
+        ("budget of a network", words.budget_in_words(study.budget)),
         ("trials", trials),
         ("choice", "the trial with the highest validation score; of equal ones the lowest validation loss"),
         ("judgement", judgement),

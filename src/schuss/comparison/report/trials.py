@@ -65,7 +65,7 @@ def _cells(part: Part, line: str, each: Strip) -> Iterator[Cell]:
     score = f"validation {part.study.score_name}"
     for row, start, end in zip(each.rows, each.bounds[:-1].tolist(), each.bounds[1:].tolist(), strict=True):
         said = {RATE: wording.rate(row.learning_rate), score: wording.mean_and_spread(row.valid_score, math.nan)}
-        settings = {"settings": row.settings} if row.settings else {}
+        settings = {"settings": wording.short_formula(row.settings)} if row.settings else {}
         yield Cell(line, part.label(row.competitor), start, end, part.scale.share(row.valid_score), said | settings)
 
 
@@ -109,7 +109,7 @@ def _line(part: Part, who: Competitor) -> Line:
         np.array([row.valid_score for row in rows]),
         dots=[number for number, row in enumerate(rows) if (row.learning_rate, row.settings) == chosen],
         crosses=[row.learning_rate for row in rows if row.status == "diverged"],
-        settings=[row.settings for row in rows],
+        settings=[wording.short_formula(row.settings) for row in rows],
     )
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from schuss import wording
+from schuss.comparison.budget import Budget
 from schuss.comparison.groups import LEVEL
 from schuss.comparison.ranking import Ranked
 from schuss.comparison.verdict import FEWEST, Study, passes, widened
@@ -74,6 +75,8 @@ def _diverged(study: Study) -> str:
     if not total:
         return f"None of {len(study.rows)} networks diverged."
     who = max(lost, key=lost.__getitem__)
+    if total == 1:
+        return f"One of {len(study.rows)} networks diverged, of {who}."
     most = "all" if len(lost) == 1 else f"{lost[who]}"
     return f"{total} of {len(study.rows)} networks diverged, {most} of them with {who}."
 
@@ -82,8 +85,23 @@ def networks_in_words(study: Study) -> str:
     """What was compared, in a line."""
     n, seeds = len(study.rows), {row.seed for row in study.rows if row.stage == "final"}
     competitors = len(study.ranking)
-    parts = [f"{n} networks", f"{competitors} competitor{'s' * (competitors != 1)}", f"{len(seeds)} fresh seeds"]
-    return " · ".join([*parts, f"{study.budget} each".replace("epochs", " epochs")])
+    parts = [
+        f"{n} networks",
+        f"{competitors} competitor{'s' * (competitors != 1)}",
+        f"{len(seeds)} fresh seed{'s' * (len(seeds) != 1)}",
+    ]
+    return " · ".join([*parts, f"{budget_in_words(study.budget)} each"])
+
+
+def budget_in_words(budget: Budget) -> str:
+    """How long each network trained.
+
+    >>> budget_in_words(Budget(epochs=1)), budget_in_words(Budget(seconds=0.5))
+    ('1 epoch', '0.5 seconds')
+    """
+    if budget.seconds is not None:
+        return f"{budget.seconds:g} seconds"
+    return f"{budget.epochs} epoch{'s' * (budget.epochs != 1)}"
 
 
 # ---------------------------------------------------------------------------------------------- what charts show
