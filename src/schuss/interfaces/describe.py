@@ -32,7 +32,8 @@ def show_study(study: sc.Study, output: Output, report: Path | None = None) -> N
         study.report(report)
         output.show(f"report: {report}")
     if study.path is not None:
-        output.show(f"study: {study.path}")
+        unfinished = len(study.rows) < study.expected
+        output.show(f"study: {study.path}{'; the same command goes on with it' if unfinished else ''}")
 
 
 def networks_in_words(study: sc.Study) -> str:
