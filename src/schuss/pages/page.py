@@ -72,13 +72,14 @@ class Section(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Everything that stands on a page; `terms` are the numbers in its glossary."""
+    """Everything that stands on a page; `again` leads to the command, `terms` are the numbers in the glossary."""
 
     title: str
     byline: str
     verdict: Sequence[str]
     sections: Sequence[Section]
     facts: Mapping[str, Sequence[tuple[str, str]]]
+    again: str
     command: str
     details: str
     terms: Mapping[str, str]

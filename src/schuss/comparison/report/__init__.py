@@ -15,6 +15,9 @@ from schuss.pages import Page, Section, page_html, table_html
 
 __all__ = ["report_html", "summary_html"]
 
+_FROM_SHELL = "This command does it again, with the same numbers on the same kind of machine:"
+_FROM_PYTHON = "It was asked for from Python, with the settings below, by this program:"
+
 
 def report_html(study: Study) -> str:
     """The report as one HTML file, which needs nothing else.
@@ -22,6 +25,7 @@ def report_html(study: Study) -> str:
     It holds the verdict in words, the ranking with its intervals, the map of what learns, the learning rates, the
     courses of the trainings, the gradient flow, the profiles of speed and tuning, and every setting.
     """
+    command = str(study.origin.get("command", "not recorded"))
     return page_html(
         Page(
             title=f"What learns best on {listed(list(study.tasks))}?",
@@ -29,7 +33,8 @@ def report_html(study: Study) -> str:
             verdict=verdict_in_plain_words(study, study.expected),
             sections=_sections(study) if study.rows else [],
             facts=facts(study),
-            command=str(study.origin.get("command", "not recorded")),
+            again=_FROM_SHELL if command.startswith("schuss ") else _FROM_PYTHON,
+            command=command,
             details=details(study),
             terms={"level": f"{100 * LEVEL:.0f}", "edge": f"{100 * EDGE:.0f}"},
         )

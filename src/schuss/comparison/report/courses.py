@@ -82,19 +82,20 @@ def speed_section(study: Study, parts: Sequence[Part]) -> Section:
     if not study.final_runs:
         return Section("speed", question, "", [])
     found, part = study.profile(), parts[0]
+    workloads = "data sets" if len(study.tasks) > 1 else "seeds"
     who = [ranked.competitor for ranked in study.ranking]
     heights = dict(zip(who, zip(found.share, found.score.tolist(), strict=True), strict=True))
 
     def panel(mine: Sequence[Competitor]) -> Spec | None:
-        x, y = Axis("times as long as the fastest", (1, 4)), Axis("share of workloads", (-0.03, 1.03))
+        x, y = Axis("times as long as the fastest", (1, 4)), Axis(f"share of {workloads}", (-0.03, 1.03))
         return line_panel([line(each) for each in mine], part.lines, x, y, is_stepped=True)
 
     def line(each: Competitor) -> Line:
         share, score = heights[each]
         return Line(part.places[each].line, f"{each.label(study.axes)} (score {score:.2f})", found.taus, share)
 
-    note = words.profile_note(len(study.tasks) > 1, "epochs" if study.budget.seconds is None else "seconds")
+    note = words.profile_note(workloads, "epochs" if study.budget.seconds is None else "seconds")
     scores = {each.label(study.axes): score for each, (_, score) in heights.items()}
     firsts = {each.label(study.axes): float(share[0]) for each, (share, _) in heights.items()}
     charts = [chart._replace(title="") for chart in part.charts("", note, panel, "Performance profile")]
-    return Section("speed", question, words.speed_in_words(scores, firsts), charts)
+    return Section("speed", question, words.speed_in_words(scores, firsts, workloads), charts)

@@ -38,7 +38,7 @@ def _chart(study: Study) -> list[Chart]:
     more = f" The first {DRAWN} of {len(study.ranking)} are drawn." if len(study.ranking) > DRAWN else ""
     note = (
         "A dot is the interquartile mean over the fresh seeds, its bar the 95 % interval. In color: the first and "
-        "those that cannot be told from it. ◂ lies further to the left."
+        "those that cannot be told from it. ◂ marks what lies further to the left, where a bar up to the edge goes on."
     )
     panel = Panel("", interval_panel(shown, axis), f"Test {study.score_name} of each competitor with its interval")
     return [Chart("", note + more, [panel])]

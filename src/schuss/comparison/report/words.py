@@ -154,20 +154,19 @@ def flows_in_words(flows: Mapping[str, FlowShown]) -> str:
     return f"{way}: {', '.join(parts)}."
 
 
-def speed_in_words(scores: Mapping[str, float], firsts: Mapping[str, float]) -> str:
+def speed_in_words(scores: Mapping[str, float], firsts: Mapping[str, float], workloads: str) -> str:
     """Who is mostly the first, and who is never far behind."""
     best, first = max(scores, key=scores.__getitem__), max(firsts, key=firsts.__getitem__)
     if not scores[best]:
         return "Nobody reached the target in time."
-    start = f"{best} has the highest profile, {scores[best]:.2f} of 1"
+    start, often = f"{best} has the highest profile, {scores[best]:.2f} of 1", wording.share(firsts[first])
     if first == best:
-        return f"{start}, and is the fastest, or as fast, in {wording.share(firsts[first])} of them."
-    return f"{start}; {first} is the fastest, or as fast, most often: in {wording.share(firsts[first])} of them."
+        return f"{start}, and is the fastest, or as fast, on {often} of the {workloads}."
+    return f"{start}; {first} is the fastest, or as fast, most often: on {often} of the {workloads}."
 
 
-def profile_note(several: bool, unit: str) -> str:
+def profile_note(workloads: str, unit: str) -> str:
     """What the profiles are of."""
-    workloads = "data sets" if several else "seeds"
     return (
         f"The share of the {workloads} on which a competitor takes at most so many times the {unit} of the fastest one "
         "to the target: the median of what all of them reach on validation in the end. High on the left: often "
