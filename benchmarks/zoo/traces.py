@@ -1,0 +1,106 @@
+"""What the published rules read of a training: weights, gradients, activations and losses, epoch by epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import schuss as sc
+from benchmarks.zoo.setups import Setup
+from schuss.engines import EnginePart
+from schuss.engines.encoded import engine_data
+from schuss.engines.reference import backward, forward, targets_of, weights
+
+Array = NDArray[Any]
+MOMENTS = 40  # of a longer training every second, third, … epoch is looked at
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A training after some epoch, its tensors on the first batch of the training part; lists have an entry a layer."""
+
+    epoch: int
+    W: list[Array]  # [n_in, n_out]
+    gradient: list[Array]  # of the mean loss of the batch with respect to W
+    gradient_bias: list[Array]
+    z: list[Array]  # [rows, units]
+    a: list[Array]
+    score: float  # on the training part: accuracy, or R²
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A training as a monitor sees it."""
+
+    setup: Setup
+    moments: list[Moment]  # the first before training
+    train_loss: Array  # an entry an epoch
+    valid_loss: Array
+    valid_score: Array
+    diverged: bool
+
+    @property
+    def activations(self) -> list[str]:
+        """The names of the hidden layers' activations."""
+        return [str(layer.activation) for layer in self.setup.network.hidden]
+
+    @property
+    def hidden(self) -> range:
+        return range(self.setup.depth)
+
+    def mostly(self, is_met: Callable[[Moment], bool]) -> bool:
+        """Whether a condition holds at more than half of the moments after the first epoch."""
+        later = [moment for moment in self.moments if moment.epoch > 0]
+        return sum(map(is_met, later)) > len(later) / 2
+
+
+def trace(setup: Setup) -> Trace:
+    """Train again, from moment to moment: by `resume`, which changes no bit."""
+    data, recipe = setup.data, setup.recipe
+    stride = math.ceil(recipe.epochs / MOMENTS)
+    stops = [*range(stride, recipe.epochs, stride), recipe.epochs]
+    run: sc.Run | None = None
+    moments: list[Moment] = []
+    for epoch in stops:
+        run = sc.fit(setup.network, data, replace_epochs(recipe, epoch), seed=setup.seed, resume=run, threads=1)
+        if not moments:
+            before = setup.network.initial(run.layers[0].n_in, run.layers[-1].n_out, setup.seed)
+            moments.append(moment(setup, run, before, 0))
+        moments.append(moment(setup, run, run.parameters, epoch))
+        if run.status == "diverged":
+            break
+    history = run.history if run else {}
+    return Trace(
+        setup, moments, history["train_loss"], history["valid_loss"], history["score"], run.status == "diverged"
+    )
+
+
+def replace_epochs(recipe: sc.Recipe, epochs: int) -> sc.Recipe:
+    return sc.Recipe(recipe.optimizer, batch_size=recipe.batch_size, epochs=epochs)
+
+
+@np.errstate(all="ignore")
+def moment(setup: Setup, run: sc.Run, parameters: Array, epoch: int) -> Moment:
+    train = engine_data(setup.data, run.loss).train
+    rows = slice(setup.recipe.batch_size)
+    batch = EnginePart(train.X[rows], train.Y[rows], train.labels[rows])
+    exact = parameters.astype(np.float64)
+    passed = forward(run.layers, exact, batch.X.astype(np.float64))
+    gradient, _ = backward(run.layers, exact, passed, run.loss, targets_of(run.loss, batch))
+    slopes = weights(run.layers, gradient)
+    return Moment(
+        epoch,
+        W=[W for W, _ in weights(run.layers, exact)],
+        gradient=[W for W, _ in slopes],
+        gradient_bias=[b for _, b in slopes],
+        z=passed.z,
+        a=passed.a[1:],
+        score=replace(run, outcome=replace(run.outcome, state=replace(run.outcome.state, parameters=parameters))).score(
+            setup.data.train
+        ),
+    )
