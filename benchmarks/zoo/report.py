@@ -127,7 +127,7 @@ def comparison_table(cases: Sequence[Case], ours: Sequence[Row], theirs: Sequenc
 
 
 def recall_table(cases: Sequence[Case], ours: Sequence[Row], theirs: Sequence[Row]) -> str:
-    """Recall for each cause: schuss on all cases of the half; a rule set on those it is meant for, if it names the cause."""
+    """Recall for each cause: schuss on all cases, a rule set on those it is meant for, if it names the cause."""
     mine = per_cause(our_answers(cases, ours))
     columns: list[Mapping[str, Score]] = [per_cause(both(rules, cases, ours, theirs)[0]) for rules in RULE_SETS]
     lines = []

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import schuss as sc
 from benchmarks.zoo.setups import Setup
-from schuss.engines import EnginePart
+from schuss.engines import SAMPLE_ROWS, EnginePart
 from schuss.engines.encoded import engine_data
 from schuss.engines.reference import backward, forward, targets_of, weights
 
@@ -22,7 +22,7 @@ MOMENTS = 40  # of a longer training every second, third, … epoch is looked at
 
 @dataclass(frozen=True)
 class Moment:
-    """A training after some epoch, its tensors on the first batch of the training part; lists have an entry a layer."""
+    """A training after some epoch, its tensors on the first batch (at most 128 rows); lists have an entry a layer."""
 
     epoch: int
     W: list[Array]  # [n_in, n_out]
@@ -87,7 +87,7 @@ def replace_epochs(recipe: sc.Recipe, epochs: int) -> sc.Recipe:
 @np.errstate(all="ignore")
 def moment(setup: Setup, run: sc.Run, parameters: Array, epoch: int) -> Moment:
     train = engine_data(setup.data, run.loss).train
-    rows = slice(setup.recipe.batch_size)
+    rows = slice(min(setup.recipe.batch_size or SAMPLE_ROWS, SAMPLE_ROWS))
     batch = EnginePart(train.X[rows], train.Y[rows], train.labels[rows])
     exact = parameters.astype(np.float64)
     passed = forward(run.layers, exact, batch.X.astype(np.float64))
