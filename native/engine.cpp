@@ -119,10 +119,27 @@ int find_built_in(const Program &program) {
   return found == std::end(built_ins) ? -1 : static_cast<int>(found - std::begin(built_ins));
 }
 
-long parameter_count(const std::vector<int> &sizes) {
+bool LayerPlan::operator==(const LayerPlan &other) const {
+  const auto key = [](const LayerPlan &l) {
+    return std::tie(l.kind, l.inputs, l.outputs, l.activation, l.largest_slope, l.dropout, l.adds);
+  };
+  return key(*this) == key(other);
+}
+
+long Plan::parameter_count() const {
   long count = 0;
-  for (std::size_t i = 0; i + 1 < sizes.size(); i++) count += (sizes[i] + 1L) * sizes[i + 1];
+  for (const LayerPlan &l : layers) count += (l.weight_rows() + static_cast<long>(l.other_rows())) * l.outputs;
   return count;
+}
+
+bool Plan::whole_batches() const {
+  return std::any_of(layers.begin(), layers.end(), [](const LayerPlan &l) { return l.kind == Kind::batch_norm; });
+}
+
+bool Plan::tiny() const {
+  return std::all_of(layers.begin(), layers.end(), [](const LayerPlan &l) {
+    return l.plain() && std::max(l.inputs, l.outputs) <= kTiny;
+  });
 }
 
 namespace {
@@ -134,8 +151,8 @@ void check_program(const ProgramPtr &program, const char *what, int inputs, int 
 }
 
 void check_part(const Plan &plan, const Part &part) {
-  const int outputs = plan.sizes.back();
-  require(part.features == plan.sizes.front(), "sizes: the first must be the number of columns of X");
+  const int outputs = plan.outputs();
+  require(part.features == plan.inputs(), "sizes: the first must be the number of columns of X");
   if (plan.loss)
     require(part.targets == outputs, "sizes: the last must be the number of columns of Y");
   else
@@ -146,28 +163,36 @@ void check_part(const Plan &plan, const Part &part) {
 }  // namespace
 
 // Meeting costs a step some microseconds, and the weights pass through the cache of every thread: about 50 microseconds
-// of work should be left to each, which is a stack of width 128 with batches of 128 for two.
+// of work should be left to each, which is a stack of width 128 with batches of 128 for two. Batch norm sums over all rows.
 int Plan::useful_threads(long rows, int threads) const {
   constexpr double kProductsPerThread = 2e6;
+  if (whole_batches()) return 1;
   const long batch = std::min(batch_size, rows);
-  const double products = static_cast<double>(batch) * static_cast<double>(parameter_count(sizes));
+  const double products = static_cast<double>(batch) * static_cast<double>(parameter_count());
   return static_cast<int>(std::clamp(products / kProductsPerThread, 1., static_cast<double>(threads)));
 }
 
 void Plan::check_stack() const {
-  require(sizes.size() >= 2, "sizes: a stack needs at least an input and an output size");
-  for (int size : sizes) require(size >= 1 && size <= 1 << 20, "sizes: every size must be between 1 and 1048576");
-  require(activations.size() == sizes.size() - 1, "activations: expected one a layer");
-  require(largest_slopes.size() == activations.size(), "slopes: expected one a layer");
-  for (const ProgramPtr &program : activations) check_program(program, "activations", 1, 2, 0);
-  require(static_cast<long>(start.parameters.size()) == parameter_count(sizes),
-          "parameters: the count does not fit sizes");
+  require(!layers.empty(), "sizes: a stack needs at least an input and an output size");
+  const int count = static_cast<int>(layers.size());
+  for (int i = 0; i < count; i++) {
+    const LayerPlan &l = layers[i];
+    for (int size : {l.inputs, l.outputs})
+      require(size >= 1 && size <= 1 << 20, "sizes: every size must be between 1 and 1048576");
+    require(l.kind >= Kind::dense && l.kind <= Kind::rms_norm, "kinds: expected 0 to 3");
+    require(l.kind == Kind::dense || l.inputs == l.outputs, "sizes: a norm has as many outputs as inputs");
+    check_program(l.activation, "activations", 1, 2, 0);
+    require(l.dropout >= 0 && l.dropout < 1, "dropouts: expected shares from 0, below 1");
+    require(l.adds >= -1 && l.adds <= i, "adds: expected an earlier value, or -1");
+    require(l.adds < 0 || layers[l.adds].inputs == l.outputs, "adds: the value must be as wide as the layer's output");
+  }
+  require(static_cast<long>(start.parameters.size()) == parameter_count(),
+          "parameters: the count does not fit the layers");
 }
 
 bool Plan::same_kind(const Plan &other) const {
   const auto key = [](const Plan &p) {
-    return std::tie(p.sizes, p.activations, p.largest_slopes, p.loss, p.optimizer, p.learning_rate_index, p.uses_time,
-                    p.batch_size);
+    return std::tie(p.layers, p.loss, p.optimizer, p.learning_rate_index, p.uses_time, p.batch_size);
   };
   return key(*this) == key(other);
 }

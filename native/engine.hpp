@@ -109,12 +109,28 @@ struct State {
   double best_loss = std::numeric_limits<double>::infinity();
 };
 
+enum class Kind : int { dense, batch_norm, layer_norm, rms_norm };  // the order of `schuss.engines.native`
+
+// One layer: z = x·W + b, or gain·x̂ + shift; a = phi(z), in training times what dropout makes of it; out = a + value[adds].
+struct LayerPlan {
+  Kind kind;
+  int inputs, outputs;
+  ProgramPtr activation;
+  double largest_slope;
+  double dropout;  // share of the outputs that are 0 in training
+  int adds;        // 0: the network's input, i: the output of layer i, counted from 1; -1: nothing
+
+  // Its parameters are rows of one number an output: W or gain, then b or shift, then the running statistics.
+  int weight_rows() const { return kind == Kind::dense ? inputs : 1; }
+  int other_rows() const { return kind == Kind::rms_norm ? 0 : kind == Kind::batch_norm ? 3 : 1; }
+  bool plain() const { return kind == Kind::dense && dropout == 0 && adds < 0; }
+  bool operator==(const LayerPlan &other) const;
+};
+
 struct Plan {
   static constexpr int kTiny = 16;
 
-  std::vector<int> sizes;               // n0, n1, ..., nL
-  std::vector<ProgramPtr> activations;  // one a layer
-  std::vector<double> largest_slopes;
+  std::vector<LayerPlan> layers;
   ProgramPtr loss;  // null: softmax cross-entropy
   ProgramPtr optimizer;
   std::vector<double> hyperparameters;
@@ -131,11 +147,16 @@ struct Plan {
 
   long steps_per_epoch(long rows) const { return (rows + batch_size - 1) / batch_size; }
   int moments() const { return optimizer->inputs - 2; }
-  // So narrow that the network is always trained in a lane beside others, by whatever company.
-  bool tiny() const { return *std::max_element(sizes.begin(), sizes.end()) <= kTiny; }
+  int inputs() const { return layers.front().inputs; }
+  int outputs() const { return layers.back().outputs; }
+  long parameter_count() const;
+  // Batch norm needs all rows of a batch at once.
+  bool whole_batches() const;
+  // Dense layers only, so narrow that the network is always trained in a lane beside others, by whatever company.
+  bool tiny() const;
   bool same_kind(const Plan &other) const;  // whether the two can be trained in lanes of the same vectors
   int useful_threads(long rows, int threads) const;  // how many of so many can share a step and gain time
-  void check_stack() const;            // sizes, activations and parameters; throws std::invalid_argument
+  void check_stack() const;            // layers and parameters; throws std::invalid_argument
   void check(const Data &data) const;  // everything
 };
 
@@ -199,6 +220,5 @@ struct Engine {
 
 std::vector<const Engine *> engines();          // those this processor can run, best first
 const Engine &engine(const std::string &name);  // throws std::invalid_argument
-long parameter_count(const std::vector<int> &sizes);
 
 }  // namespace schuss

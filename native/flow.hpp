@@ -32,6 +32,7 @@ class Flow {
         at(i, s).values = sum(of_slice(stack_.values(i), units, s), units, s, value_of);
         at(i, s).value_squares = sum(of_slice(stack_.values(i), units, s), units, s, square_of);
       }
+      stack_.add(i, share);
     }
     for (int s = slices.first; s < slices.last; s++) loss(s);
     for (int i = stack_.depth() - 1; i >= 0; i--) {
@@ -48,7 +49,7 @@ class Flow {
     const Range range = share.of(static_cast<int>(panels_.size()));
     for (int k = range.first; k < range.last; k++) {
       const Panel &panel = stack_.panels()[k];
-      if (panel.bias) continue;
+      if (!panel.weights) continue;
       PanelSums &sums = panels_[k];
       count_units(panel, sums);
       sums.gradient_squares = sum_over(stack_.gradient() + panel.at, panel.rows, panel.lanes, square_of);
@@ -69,17 +70,17 @@ class Flow {
       PanelSums p{};
       for (std::size_t k = 0; k < panels_.size(); k++)
         if (stack_.panels()[k].layer == i) p += panels_[k];
-      const Shape shape = stack_.layer(i).shape;
-      const double n = static_cast<double>(shape.outputs) * batch_.rows;
+      const LayerPlan &plan = stack_.layer(i).plan;
+      const double n = static_cast<double>(plan.outputs) * batch_.rows;
       double *row = flow.data() + start + static_cast<std::size_t>(i) * kQuantities;
       row[kDelta] = batch_.rows * std::sqrt(s.delta_squares / n);
-      row[kWeightGradient] = std::sqrt(p.gradient_squares / (static_cast<double>(shape.inputs) * shape.outputs));
+      row[kWeightGradient] = std::sqrt(p.gradient_squares / (static_cast<double>(plan.weight_rows()) * plan.outputs));
       row[kZMean] = s.z / n;
       row[kZRms] = std::sqrt(s.z_squares / n);
       row[kActivationMean] = s.values / n;
       row[kActivationRms] = std::sqrt(s.value_squares / n);
       row[kSaturated] = static_cast<double>(p.saturated) / n;
-      row[kDead] = static_cast<double>(p.dead) / shape.outputs;
+      row[kDead] = static_cast<double>(p.dead) / plan.outputs;
       row[kUpdateRatio] = p.weight_squares > 0 ? std::sqrt(p.update_squares / p.weight_squares)
                                                : std::numeric_limits<double>::quiet_NaN();
     }
@@ -119,8 +120,8 @@ class Flow {
   // Rows x units whose slope is below 1 % of the largest, and units whose slope is 0 on every row.
   void count_units(const Panel &panel, PanelSums &sums) const {
     const Layer &layer = stack_.layer(panel.layer);
-    if (!layer.slope) return;
-    const float low = static_cast<float>(0.01 * layer.largest_slope);  // a slope of exactly 1 % is not below it
+    if (layer.activation < 0) return;
+    const float low = static_cast<float>(0.01 * layer.plan.largest_slope);  // a slope of exactly 1 % is not below it
     for (int unit = panel.first_output; unit < panel.first_output + panel.lanes; unit++) {
       int saturated = 0, alive = 0;
       for (int s = 0; s < batch_.slices(); s++) {

@@ -122,17 +122,17 @@ class Lanes {
   using Orders = std::array<const int *, V>;
 
   explicit Lanes(const Plan &plan)
-      : sizes_(plan.sizes),
+      : sizes_(sizes(plan)),
         softmax_(!plan.loss),
         machines_(programs(plan)),
         scalars_(*plan.optimizer),
-        count_(parameter_count(plan.sizes)),
+        count_(plan.parameter_count()),
         block_((count_ * V + P - 1) / P * P),
         memory_(block_ * (2 + plan.moments())) {
     constexpr std::size_t samples = kLaneChunk * V;
     const int widest = *std::max_element(sizes_.begin(), sizes_.end());
     for (int size : sizes_) values_.emplace_back(size * samples);
-    for (int i = 0; i < depth(); i++) slopes_.emplace_back(is_identity(*plan.activations[i]) ? 0 : outputs(i) * samples);
+    for (int i = 0; i < depth(); i++) slopes_.emplace_back(is_identity(*plan.layers[i].activation) ? 0 : outputs(i) * samples);
     for (Aligned<float> &buffer : delta_) buffer = Aligned<float>(widest * samples);
     targets_ = Aligned<float>(sizes_.back() * samples);
     losses_ = Aligned<float>(sizes_.back() * samples);
@@ -244,11 +244,16 @@ class Lanes {
   }
 
  private:
+  static std::vector<int> sizes(const Plan &plan) {
+    std::vector<int> result{plan.inputs()};
+    for (const LayerPlan &layer : plan.layers) result.push_back(layer.outputs);
+    return result;
+  }
   // Of the layers, of the loss and of the optimizer.
   static std::vector<const Program *> programs(const Plan &plan) {
     std::vector<const Program *> result;
-    for (const ProgramPtr &program : plan.activations) result.push_back(program.get());
-    result.push_back(plan.loss ? plan.loss.get() : plan.activations[0].get());  // softmax never runs it
+    for (const LayerPlan &layer : plan.layers) result.push_back(layer.activation.get());
+    result.push_back(plan.loss ? plan.loss.get() : result[0]);  // softmax never runs it
     result.push_back(plan.optimizer.get());
     return result;
   }

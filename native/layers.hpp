@@ -1,4 +1,4 @@
-// A dense stack in memory, and its forward and backward pass over one chunk of rows.
+// A stack in memory, and its forward and backward pass over one chunk of rows.
 //
 // All parameters of a stack lie in one block: for each layer the panels of W, then b. Gradient and optimizer state are
 // blocks of the same layout behind it, so an update is one sweep over flat memory. Lanes of a panel beyond the outputs
@@ -7,8 +7,9 @@
 #include <numeric>
 #include <vector>
 
-#include "gemm.hpp"
+#include "norms.hpp"
 #include "program.hpp"
+#include "random.hpp"
 
 namespace schuss::SCHUSS_BUILD {
 
@@ -37,19 +38,42 @@ void gather_rows(const float *rows, long stride, int width, Row row, float *out,
   }
 }
 
+// delta *= scale * slope, where slope may be null (all ones).
+inline void scale_delta(float *delta, const float *slope, float scale, long count) {
+  if (!slope && scale == 1) return;
+  for (long i = 0; i < count; i += V) {
+    const Vec scaled = load(delta + i) * scale;
+    store(delta + i, slope ? scaled * load(slope + i) : scaled);
+  }
+}
+
 struct Layer {
+  LayerPlan plan;
   Shape shape;
-  long weights, bias;  // offsets in a block of parameters
-  int activation;      // which machine; -1: identity
-  double largest_slope;
-  float *slope;   // phi'(z) as [slice][output][P]; null: identity
-  float *turned;  // the deltas as [panel][sample][P]
+  long weights, others;  // offsets in a block of parameters: W or gain; b or shift, then running statistics
+  int activation;        // which machine; -1: identity
+  std::unique_ptr<Norm> norm;  // null: dense
+  float *slope = nullptr;     // d out/dz as [slice][output][P]; null: always 1
+  float *turned = nullptr;    // the deltas as [panel][sample][P]; of a norm first those times x̂
+  float *returned = nullptr;  // d loss/d out as [slice][output][P], which goes to the added value, too; null: it does not
+  std::vector<const float *> returns = {};  // what the layers that add this one's output return to it
+
+  bool joins() const { return returned || !returns.empty(); }
+  long turned_rows() const { return (norm && norm->has_shift() ? 2L : 1L) * shape.panels() * P; }
 };
 
-// A stretch of a block that holds parameters of P outputs: weights, or biases as a single row.
+// What a forward pass is for.
+struct Purpose {
+  bool batch_statistics = false;  // batch norm takes those of the rows at hand, not the running ones
+  bool drops = false;             // dropout, with a key for the step; the rows are those of a batch from `first_row` on
+  std::uint64_t key = 0;
+  int first_row = 0;
+};
+
+// A stretch of a block that holds parameters of P outputs: weights, or a single row.
 struct Panel {
   int layer;
-  bool bias;
+  bool weights;  // W or gain; else biases, shifts or running statistics
   int first_output, lanes;
   long at, rows;
 };
@@ -57,28 +81,26 @@ struct Panel {
 class Stack {
  public:
   // `moments` blocks of optimizer state; room for `rows` rows at once, on which up to `threads` threads work.
-  Stack(const Plan &plan, int moments, int rows, int threads) {
-    add_layers(plan, threads);
+  Stack(const Plan &plan, int moments, int rows, int threads) : moments_(moments) {
+    const int slices = Batch{rows}.slices();
+    add_layers(plan, slices, threads);
     parameters_ = Aligned<float>(block_ * (2 + moments));
-    const std::size_t samples = static_cast<std::size_t>(Batch{rows}.slices()) * P;
-    std::size_t all = 0, slopes = 0, values = layers_[0].shape.inputs * samples;
-    for (const Layer &layer : layers_) {
-      const long padded = static_cast<long>(layer.shape.panels()) * P;
-      delta_stride_ = std::max({delta_stride_, padded, static_cast<long>(layer.shape.inputs + P - 1) / P * P});
-      all += padded;
-      values += layer.shape.outputs * samples;
-      if (layer.activation >= 0) slopes += layer.shape.outputs * samples;
+    const std::size_t samples = static_cast<std::size_t>(slices) * P;
+    std::size_t all = 0, most = 0;
+    for (const Layer &l : layers_) {
+      delta_stride_ = std::max({delta_stride_, l.shape.panels() * long{P}, (l.shape.inputs + P - 1L) / P * P});
+      all += l.turned_rows();
+      most = std::max<std::size_t>(most, l.turned_rows());
     }
-    values_memory_ = Aligned<float>(values + slopes);
     for (Aligned<float> &buffer : delta_) buffer = Aligned<float>(delta_stride_ * samples);
     // Threads take the way back through all layers before the gradients; one thread stays with a layer in its cache.
-    turned_ = Aligned<float>((threads > 1 ? all : delta_stride_) * samples);
+    turned_ = Aligned<float>((threads > 1 ? all : most) * samples);
     float *turned = turned_.data();
-    for (Layer &layer : layers_) {
-      layer.turned = turned;
-      if (threads > 1) turned += layer.shape.panels() * P * samples;
+    for (Layer &l : layers_) {
+      l.turned = turned;
+      if (threads > 1) turned += l.turned_rows() * samples;
     }
-    targets = Aligned<float>(plan.sizes.back() * samples);
+    targets = Aligned<float>(plan.outputs() * samples);
     labels = Aligned<int>(samples);
     place_values(samples);
   }
@@ -88,16 +110,20 @@ class Stack {
   int depth() const { return static_cast<int>(layers_.size()); }
   const Layer &layer(int i) const { return layers_[i]; }
   const Batch &batch() const { return batch_; }
-  void set_rows(int rows) { batch_ = {rows}; }  // of the batch that `gather` then takes
+  // Of the batch that `gather` then takes.
+  void set_rows(int rows, const Purpose &purpose = {}) {
+    batch_ = {rows};
+    purpose_ = purpose;
+  }
   const std::vector<Panel> &panels() const { return panels_; }
   long block() const { return block_; }
   float *parameters() { return parameters_.data(); }
   float *gradient() { return parameters_.data() + block_; }
   float *moments(int k) { return parameters_.data() + (2 + k) * block_; }
-  const float *values(int i) const { return values_[i + 1]; }  // activations of layer i
+  const float *values(int i) const { return values_[i + 1]; }  // outputs of layer i
   float *prediction() const { return values_.back(); }
   // z of layer i, after forward_z(i) and before activate(i), which overwrites it.
-  float *z(int i) const { return layers_[i].slope ? layers_[i].slope : values_[i + 1]; }
+  float *z(int i) const { return layers_[i].activation >= 0 ? layers_[i].slope : values_[i + 1]; }
   // Of layer i, until that of layer i - 2 is computed. Each slice has its own place, the same for all layers: threads
   // are not at the same layer at the same time.
   float *delta(int i, int slice) { return delta_[i % 2].data() + slice * delta_stride_ * P; }
@@ -106,10 +132,12 @@ class Stack {
   template <class F> void each_stretch(F f) const {
     long canonical = 0;
     for (const Layer &l : layers_)
-      for (int row = 0; row <= l.shape.inputs; row++)  // the last row is the bias
+      for (int row = 0; row < l.plan.weight_rows() + l.plan.other_rows(); row++)
         for (int p = 0; p < l.shape.panels(); p++) {
-          const long weight = l.weights + (static_cast<long>(p) * l.shape.inputs + row) * P;
-          f(row < l.shape.inputs ? weight : l.bias + p * P, canonical, l.shape.lanes(p));
+          const int rows = l.plan.weight_rows();
+          const long weight = l.weights + (static_cast<long>(p) * rows + row) * P,
+                     other = l.others + ((row - rows) * long{l.shape.panels()} + p) * P;
+          f(row < rows ? weight : other, canonical, l.shape.lanes(p));
           canonical += l.shape.lanes(p);
         }
   }
@@ -132,20 +160,24 @@ class Stack {
       for (int i = slices.first * P; i < std::min(slices.last * P, batch_.rows); i++) labels[i] = part.labels[row(i)];
   }
 
-  // Through one layer; phi'(z) is kept for the way back.
+  // Through one layer; its slope is kept for the way back.
   void forward(int i, Share share = {}) {
     products(i, share, [&](long at, long count) {
-      if (layers_[i].slope) activate(i, share.part, at, count);
+      activate(i, share.part, at, count);
+      add(i, at, count);
     });
   }
-  // The two halves of a layer on their own, for those who want to see z.
+  // The parts of a layer on their own, for those who want to see z, or the activation before another value is added.
   void forward_z(int i, Share share = {}) {
     products(i, share, [](long, long) {});
   }
   void activate(int i, Share share = {}) {
-    const long slice = static_cast<long>(layers_[i].shape.outputs) * P;
-    const Range slices = share.of(batch_.slices());
-    if (layers_[i].slope) activate(i, share.part, slices.first * slice, (slices.last - slices.first) * slice);
+    const auto [at, count] = stretch(i, share);
+    activate(i, share.part, at, count);
+  }
+  void add(int i, Share share = {}) {
+    const auto [at, count] = stretch(i, share);
+    add(i, at, count);
   }
 
   // Of [slice][output][P], over the real entries of a slice.
@@ -154,39 +186,81 @@ class Stack {
     return sum_over(values + static_cast<long>(slice) * outputs * P, outputs, batch_.lanes(slice), value_of);
   }
 
+  // What is in the delta of layer i for a slice, times `scale`, is d loss/d out: makes it the delta, d loss/dz.
+  void through_slope(int i, int slice, float scale = 1) {
+    const Layer &l = layers_[i];
+    const long count = static_cast<long>(l.shape.outputs) * P, at = slice * count;
+    float *d = delta(i, slice);
+    if (l.joins()) {
+      for (long k = 0; k < count; k += V) {
+        Vec sum = load(d + k) * scale;
+        for (const float *other : l.returns) sum += load(other + at + k);
+        if (l.returned) store(l.returned + at + k, sum);
+        store(d + k, sum);
+      }
+      scale = 1;
+    }
+    const float *slope = this->slope(i);
+    scale_delta(d, slope ? slope + at : nullptr, scale, count);
+  }
   // From the delta of a layer to that of the layer before; the delta is also turned for the gradient.
   void backward(int i, Share share = {}) {
     const Layer &l = layers_[i];
     const Range slices = share.of(batch_.slices());
-    clear_padding(i, slices);
-    turn(l.shape, batch_, slices, delta(i, 0), delta_stride_, l.turned);
-    if (i > 0)
-      backward_product(l.shape, batch_, slices, parameters() + l.weights, delta(i, 0), layers_[i - 1].slope,
-                       delta(i - 1, 0), delta_stride_);
+    const bool joins = i > 0 && layers_[i - 1].joins();
+    const float *factor = i > 0 && !joins ? slope(i - 1) : nullptr;
+    if (l.norm) {
+      backward_norm(i, slices, factor);
+    } else {
+      turn_deltas(i, slices, delta(i, 0), l.turned);
+      if (i > 0)
+        backward_product(l.shape, batch_, slices, parameters() + l.weights, delta(i, 0), factor, delta(i - 1, 0),
+                         delta_stride_);
+    }
+    if (joins)
+      for (int s = slices.first; s < slices.last; s++) through_slope(i - 1, s);
   }
   // The gradient of the parameters of a layer, added to what is there when accumulating. For a share of its inputs.
   void add_gradient(int i, bool accumulate, Share share = {}) {
     const Layer &l = layers_[i];
-    gradient_product(l.shape, batch_, share.of(l.shape.inputs), values_[i], l.turned, gradient() + l.weights,
-                     accumulate);
-    bias_gradient(l.shape, batch_, share.of(l.shape.panels()), l.turned, gradient() + l.bias, accumulate);
+    if (l.plan.kind == Kind::batch_norm) return;  // it is there: the way back needs it
+    const Range panels = share.of(l.shape.panels());
+    if (l.norm)
+      bias_gradient(l.shape, batch_, panels, l.turned, gradient() + l.weights, accumulate);
+    else
+      gradient_product(l.shape, batch_, share.of(l.shape.inputs), values_[i], l.turned, gradient() + l.weights,
+                       accumulate);
+    if (l.plan.other_rows() > 0)
+      bias_gradient(l.shape, batch_, panels, turned_deltas(l), gradient() + l.others, accumulate);
+  }
+  // Puts the running statistics after the last batch into the parameters, whatever an update has made of them.
+  void set_running_statistics() {
+    for (const Layer &l : layers_) {
+      if (l.plan.kind != Kind::batch_norm) continue;
+      const long at = running(l), count = 2 * l.norm->width();
+      std::copy_n(l.norm->running(), count, parameters() + at);
+      for (int k = 0; k < moments_; k++) std::fill_n(moments(k) + at, count, 0.f);
+    }
   }
 
   Aligned<float> targets;  // [slice][output][P]
   Aligned<int> labels;     // [sample]
 
  private:
-  void add_layers(const Plan &plan, int threads) {
+  void add_layers(const Plan &plan, int slices, int threads) {
     std::vector<const Program *> programs;
-    for (int i = 0; i + 1 < static_cast<int>(plan.sizes.size()); i++) {
-      const Shape shape{plan.sizes[i], plan.sizes[i + 1]};
-      const long bias = block_ + shape.weights();
-      const int activation = machine_for(*plan.activations[i], programs);
-      layers_.push_back({shape, block_, bias, activation, plan.largest_slopes[i], nullptr, nullptr});
+    for (const LayerPlan &l : plan.layers) {
+      const int i = depth(), rows = l.weight_rows();
+      const Shape shape{l.inputs, l.outputs};
+      const long others = block_ + static_cast<long>(shape.panels()) * rows * P;
+      auto norm = l.kind == Kind::dense ? nullptr : std::make_unique<Norm>(l.kind, shape, slices);
+      layers_.push_back({l, shape, block_, others, machine_for(*l.activation, programs), std::move(norm)});
       for (int p = 0; p < shape.panels(); p++)
-        panels_.push_back({i, false, p * P, shape.lanes(p), block_ + p * long{P} * shape.inputs, shape.inputs});
-      for (int p = 0; p < shape.panels(); p++) panels_.push_back({i, true, p * P, shape.lanes(p), bias + p * P, 1});
-      block_ = bias + static_cast<long>(shape.panels()) * P;
+        panels_.push_back({i, true, p * P, shape.lanes(p), block_ + p * long{P} * rows, rows});
+      block_ = others;
+      for (int row = 0; row < l.other_rows(); row++)
+        for (int p = 0; p < shape.panels(); p++, block_ += P)
+          panels_.push_back({i, false, p * P, shape.lanes(p), block_, 1});
     }
     for (int i = 0; i < threads; i++) machines_.emplace_back(programs);
   }
@@ -199,23 +273,118 @@ class Stack {
     return index;
   }
   void place_values(std::size_t samples) {
+    const auto has_slope = [](const Layer &l) { return l.activation >= 0 || l.plan.dropout > 0; };
+    std::size_t size = layers_[0].shape.inputs * samples;
+    for (const Layer &l : layers_) size += (1 + has_slope(l) + (l.plan.adds > 0)) * l.shape.outputs * samples;
+    values_memory_ = Aligned<float>(size + P * P);  // to turn values is to read whole vectors of features
     float *next = values_memory_.data();
     const auto take = [&](int width) { return std::exchange(next, next + width * samples); };
     values_.push_back(take(layers_[0].shape.inputs));
     for (Layer &l : layers_) {
       values_.push_back(take(l.shape.outputs));
-      if (l.activation >= 0) l.slope = take(l.shape.outputs);
+      if (has_slope(l)) l.slope = take(l.shape.outputs);
+    }
+    for (Layer &l : layers_) {  // the input of the network needs no gradient
+      if (l.plan.adds <= 0) continue;
+      l.returned = take(l.shape.outputs);
+      layers_[l.plan.adds - 1].returns.push_back(l.returned);
     }
   }
 
+  // Where the share of a thread is in the values of a layer.
+  std::pair<long, long> stretch(int i, Share share) const {
+    const long slice = static_cast<long>(layers_[i].shape.outputs) * P;
+    const Range slices = share.of(batch_.slices());
+    return {slices.first * slice, (slices.last - slices.first) * slice};
+  }
+  static long running(const Layer &l) { return l.others + l.norm->width(); }
+  float *turned_deltas(const Layer &l) const {  // behind those times x̂
+    return l.turned + (l.norm ? l.shape.panels() * P * static_cast<long>(batch_.slices()) * P : 0);
+  }
+  const float *slope(int i) const {
+    return layers_[i].activation >= 0 || drops(layers_[i]) ? layers_[i].slope : nullptr;
+  }
+  bool drops(const Layer &l) const { return purpose_.drops && l.plan.dropout > 0; }
+
   template <class F> void products(int i, Share share, F done) {
     const Layer &l = layers_[i];
-    forward_product(l.shape, batch_, share.of(batch_.slices()), parameters() + l.weights, parameters() + l.bias,
-                    values_[i], z(i), done);
+    const Range slices = share.of(batch_.slices());
+    if (l.norm) return normalize(i, slices, done);
+    forward_product(l.shape, batch_, slices, parameters() + l.weights, parameters() + l.others, values_[i], z(i), done);
   }
-  void activate(int i, int thread, long at, long count) {  // phi'(z) takes the place of z
-    float *arrays[] = {layers_[i].slope + at, values_[i + 1] + at, layers_[i].slope + at};
-    machines_[thread].at(layers_[i].activation).run(arrays, count);
+  template <class F> void normalize(int i, Range slices, F done) {
+    const Layer &l = layers_[i];
+    const float *gain = parameters() + l.weights;
+    const long slice = static_cast<long>(l.shape.outputs) * P;
+    if (l.plan.kind == Kind::batch_norm) {
+      if (purpose_.batch_statistics) {
+        turn(l.shape, batch_, slices, values_[i], l.shape.outputs, l.turned);
+        l.norm->measure_batch(batch_, l.turned, parameters() + running(l));
+      } else {
+        l.norm->use_running(parameters() + running(l));
+      }
+    }
+    for (int s = slices.first; s < slices.last; s++) {
+      const float *x = values_[i] + s * slice;
+      if (l.plan.kind != Kind::batch_norm) l.norm->measure_slice(batch_, s, x);
+      l.norm->forward(batch_, s, x, gain, l.norm->has_shift() ? parameters() + l.others : nullptr, z(i) + s * slice);
+      done(s * slice, slice);
+    }
+  }
+  // Activation and dropout: phi'(z), times what dropout makes of it, takes the place of z.
+  void activate(int i, int thread, long at, long count) {
+    const Layer &l = layers_[i];
+    if (l.activation >= 0) {
+      float *arrays[] = {l.slope + at, values_[i + 1] + at, l.slope + at};
+      machines_[thread].at(l.activation).run(arrays, count);
+    }
+    if (drops(l)) drop(i, at, count);
+  }
+  void drop(int i, long at, long count) {
+    const Layer &l = layers_[i];
+    const Dropout dropout(purpose_.key, i, l.plan.dropout);
+    const int units = l.shape.outputs;
+    for (const long end = at + count; at < end;) {
+      const int slice = static_cast<int>(at / P / units), unit = static_cast<int>(at / P % units);
+      const long stop = std::min(end, (slice + 1L) * units * P);
+      Uint element[2];
+      for (unsigned lane = 0; lane < P; lane++)
+        element[lane / V][lane % V] = (purpose_.first_row + slice * P + lane) * units + unit;
+      for (; at < stop; at += P)
+        for (int k = 0; k < batch_.vectors(slice); k++, element[k - 1] += 1) {
+          float *value = values_[i + 1] + at + k * V, *slope = l.slope + at + k * V;
+          const Vec factor = dropout.factor(element[k]);
+          store(value, load(value) * factor);
+          store(slope, l.activation >= 0 ? load(slope) * factor : factor);
+        }
+    }
+  }
+  void add(int i, long at, long count) {
+    const Layer &l = layers_[i];
+    if (l.plan.adds < 0) return;
+    const float *other = values_[l.plan.adds] + at;
+    float *out = values_[i + 1] + at;
+    for (long k = 0; k < count; k += V) store(out + k, load(out + k) + load(other + k));
+  }
+
+  void backward_norm(int i, Range slices, const float *factor) {
+    const Layer &l = layers_[i];
+    const long slice = static_cast<long>(l.shape.outputs) * P;
+    const float *gain = parameters() + l.weights;
+    // The products stand where the delta of the layer before will.
+    const auto product = [&](int s) { return delta(i + 1, s); };
+    for (int s = slices.first; s < slices.last; s++)
+      l.norm->multiply(batch_, s, values_[i] + s * slice, delta(i, s), product(s));
+    turn_deltas(i, slices, product(0), l.turned);
+    if (l.norm->has_shift()) turn_deltas(i, slices, delta(i, 0), turned_deltas(l));
+    if (l.plan.kind == Kind::batch_norm)
+      l.norm->average_batch(batch_, turned_deltas(l), l.turned, gain, gradient() + l.weights, gradient() + l.others);
+    if (i == 0) return;
+    for (int s = slices.first; s < slices.last; s++) {
+      if (l.plan.kind != Kind::batch_norm) l.norm->average_slice(batch_, s, delta(i, s), product(s), gain);
+      l.norm->backward(batch_, s, values_[i] + s * slice, delta(i, s), gain, factor ? factor + s * slice : nullptr,
+                       delta(i - 1, s));
+    }
   }
 
   template <class Row>
@@ -226,15 +395,21 @@ class Stack {
       gather_rows(rows, stride, width, [&](int i) { return row(std::min(sample + i, batch_.rows - 1)); }, slice, P);
     }
   }
-  // Deltas of features that do not exist are zero: their lanes of the gradient then stay zero, too.
-  void clear_padding(int i, Range slices) {
+  // Deltas, or what stands in their place, for the gradient. Those of features that do not exist are zero: their lanes
+  // of the gradient then stay zero, too.
+  void turn_deltas(int i, Range slices, float *deltas, float *turned) {
     const Shape shape = layers_[i].shape;
-    for (int slice = slices.first; slice < slices.last; slice++)
-      std::fill(delta(i, slice) + shape.outputs * P, delta(i, slice) + shape.panels() * P * P, 0.f);
+    for (int s = slices.first; s < slices.last; s++) {
+      float *slice = deltas + s * delta_stride_ * P;
+      std::fill(slice + shape.outputs * P, slice + shape.panels() * P * P, 0.f);
+    }
+    turn(shape, batch_, slices, deltas, delta_stride_, turned);
   }
 
   long block_ = 0, delta_stride_ = 0;
+  const int moments_;
   Batch batch_{0};
+  Purpose purpose_;
   std::vector<Layer> layers_;
   std::vector<Panel> panels_;       // in the order of the block
   std::vector<Machines> machines_;  // a set a thread

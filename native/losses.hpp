@@ -26,19 +26,10 @@ inline Vec softmax_losses(const float *z, int step, Int label, int outputs, int 
   return log(total) - chosen;
 }
 
-// delta *= scale * slope, where slope may be null (all ones).
-inline void scale_delta(float *delta, const float *slope, float scale, long count) {
-  if (!slope && scale == 1) return;
-  for (long i = 0; i < count; i += V) {
-    const Vec scaled = load(delta + i) * scale;
-    store(delta + i, slope ? scaled * load(slope + i) : scaled);
-  }
-}
-
 // For one thread.
 class Loss {
  public:
-  Loss(const Plan &plan, Stack &stack) : stack_(stack), outputs_(plan.sizes.back()) {
+  Loss(const Plan &plan, Stack &stack) : stack_(stack), outputs_(plan.outputs()) {
     if (!plan.loss) return;
     program_ = plan.loss;
     scratch_ = Aligned<float>(Machine::scratch_size(*plan.loss));
@@ -62,7 +53,7 @@ class Loss {
       const int real = std::min(V, stack_.batch().lanes(slice) - lane);
       for (int k = 0; k < real; k++) sum += loss[k];
     }
-    multiply_by_slope(slice, 1);
+    stack_.through_slope(stack_.depth() - 1, slice);
     return sum;
   }
 
@@ -71,14 +62,8 @@ class Loss {
     const long at = static_cast<long>(slice) * outputs_ * P;
     float *arrays[] = {stack_.prediction() + at, stack_.targets.data() + at, values_.data(), last_delta(slice)};
     machine_->run(arrays, static_cast<long>(outputs_) * P);
-    multiply_by_slope(slice, static_cast<float>(1 / (static_cast<double>(rows) * outputs_)));
+    stack_.through_slope(stack_.depth() - 1, slice, static_cast<float>(1 / (static_cast<double>(rows) * outputs_)));
     return sum_over(values_.data(), outputs_, stack_.batch().lanes(slice), value_of) / outputs_;
-  }
-
-  void multiply_by_slope(int slice, float scale) {
-    const float *slope = stack_.layer(stack_.depth() - 1).slope;
-    const long count = static_cast<long>(outputs_) * P;
-    scale_delta(last_delta(slice), slope ? slope + slice * count : nullptr, scale, count);
   }
 
   float *last_delta(int slice) { return stack_.delta(stack_.depth() - 1, slice); }

@@ -181,12 +181,27 @@ struct PlanHandle {
   Plan plan;
 };
 
+std::vector<LayerPlan> layers(const Reader &read) {
+  const auto kinds = read.get<std::vector<int>>("kinds"), sizes = read.get<std::vector<int>>("sizes"),
+             adds = read.get<std::vector<int>>("adds");
+  const auto activations = read.programs("activations");
+  const auto slopes = read.get<std::vector<double>>("slopes"), dropouts = read.get<std::vector<double>>("dropouts");
+  const std::size_t count = kinds.size();
+  if (sizes.size() != count + 1) reject("sizes: expected one more than kinds");
+  for (const auto &[name, size] : {std::pair{"activations", activations.size()}, {"slopes", slopes.size()},
+                                   {"dropouts", dropouts.size()}, {"adds", adds.size()}})
+    if (size != count) reject(std::string(name) + ": expected one a layer");
+  std::vector<LayerPlan> result;
+  for (std::size_t i = 0; i < count; i++)
+    result.push_back({static_cast<Kind>(kinds[i]), sizes[i], sizes[i + 1], activations[i], slopes[i], dropouts[i],
+                      adds[i]});
+  return result;
+}
+
 PlanHandle make_plan(const nb::dict &entries) {
   const Reader read(entries);
   Plan plan;
-  plan.sizes = read.get<std::vector<int>>("sizes");
-  plan.activations = read.programs("activations");
-  plan.largest_slopes = read.get<std::vector<double>>("slopes");
+  plan.layers = layers(read);
   plan.loss = read.program("loss");
   plan.optimizer = read.program("optimizer");
   plan.hyperparameters = read.get<std::vector<double>>("hyperparameters");
@@ -296,26 +311,23 @@ class Trainer {
   std::unique_ptr<Pool> pool_;
 };
 
-nb::object predict(const Array<float, 2> &x, const std::vector<int> &sizes, const nb::list &activations,
-                   const Array<float, 1> &parameters, const std::string &instruction_set) {
+nb::object predict(const Array<float, 2> &x, const nb::dict &entries, const Array<float, 1> &parameters,
+                   const std::string &instruction_set) {
   Plan plan;
-  plan.sizes = sizes;
-  nb::dict entries;
-  entries["activations"] = activations;
-  plan.activations = Reader(entries).programs("activations");
-  plan.largest_slopes.resize(plan.activations.size());
+  plan.layers = layers(Reader(entries));
   plan.start.parameters = to_vector(parameters);
   plan.check_stack();
-  if (x.shape(1) != static_cast<std::size_t>(sizes[0])) reject("X: expected " + std::to_string(sizes[0]) + " columns");
+  if (x.shape(1) != static_cast<std::size_t>(plan.inputs()))
+    reject("X: expected " + std::to_string(plan.inputs()) + " columns");
   const Array<float, 2> no_targets(nullptr, {x.shape(0), 0}, nb::handle());
   const Part part = make_part(x, no_targets, Array<int, 1>(nullptr, {0}, nb::handle()));
   const Engine &build = engine(instruction_set);
-  std::vector<float> predictions(x.shape(0) * sizes.back());
+  std::vector<float> predictions(x.shape(0) * plan.outputs());
   {
     const nb::gil_scoped_release release;
     build.predict(plan, part, predictions.data());
   }
-  return to_numpy(std::move(predictions), {x.shape(0), static_cast<std::size_t>(sizes.back())});
+  return to_numpy(std::move(predictions), {x.shape(0), static_cast<std::size_t>(plan.outputs())});
 }
 
 std::vector<std::string> instruction_sets() {
@@ -338,7 +350,7 @@ NB_MODULE(_native, m) {
            "n_outputs"_a, "n_temporaries"_a, "n_scalar_inputs"_a, "fused"_a = true)
       .def_prop_ro("fused", [](const ProgramHandle &handle) { return handle.program->built_in >= 0; });
   m.def("evaluate", &evaluate, "program"_a, "instruction_set"_a, "inputs"_a, "scalars"_a);
-  m.def("predict", &predict, "X"_a, "sizes"_a, "activations"_a, "parameters"_a, "instruction_set"_a);
+  m.def("predict", &predict, "X"_a, "layers"_a, "parameters"_a, "instruction_set"_a);
   nb::class_<PlanHandle>(m, "Plan").def(nb::new_(&make_plan), "entries"_a);
   nb::class_<Trainer>(m, "Trainer")
       .def(nb::init<const std::vector<PartArrays> &, int, const std::string &>(), "parts"_a, "threads"_a,

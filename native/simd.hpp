@@ -21,6 +21,7 @@ constexpr int P = 2 * V;         // floats in a row of a panel: two vectors
 #define SCHUSS_INLINE __attribute__((always_inline))
 typedef float Vec __attribute__((vector_size(4 * V), may_alias));
 typedef int Int __attribute__((vector_size(4 * V), may_alias));
+typedef unsigned Uint __attribute__((vector_size(4 * V)));
 
 SCHUSS_INLINE inline Vec load(const float *p) { return *reinterpret_cast<const Vec *>(p); }
 SCHUSS_INLINE inline Int load(const int *p) { return *reinterpret_cast<const Int *>(p); }

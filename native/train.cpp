@@ -13,23 +13,13 @@ namespace {
 constexpr int kEvaluationRows = 128, kFlowRows = 128;  // kEvaluationRows: at least so many at once
 constexpr int kUpdateRows = 16384 / P;                 // of P parameters, updated as one piece
 
-std::uint64_t mix(std::uint64_t x) {  // the finalizer of SplitMix64
-  x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
-  x = (x ^ x >> 27) * 0x94D049BB133111EBu;
-  return x ^ x >> 31;
-}
-
-// The order of the rows in one epoch: Fisher and Yates with counter-based random numbers, the same in all engines.
-void shuffle(std::vector<int> &order, std::uint64_t seed, std::uint64_t epoch) {
-  constexpr std::uint64_t golden = 0x9E3779B97F4A7C15u;
-  const std::uint64_t key = mix(mix(seed + golden) + epoch);
-  std::iota(order.begin(), order.end(), 0);
-  for (std::uint64_t i = order.size() - 1; i > 0; i--)
-    std::swap(order[i], order[((mix(key + (i + 1) * golden) >> 32) * (i + 1)) >> 32]);
-}
-
 int batch_rows(const Plan &plan, const Data &data) {
   return static_cast<int>(std::min<long>(plan.batch_size, data.train.rows));
+}
+
+// Rows of a batch that a training takes at once.
+int chunk_rows(const Plan &plan, const Data &data) {
+  return plan.whole_batches() ? batch_rows(plan, data) : std::min(batch_rows(plan, data), kChunk);
 }
 
 // What each thread needs for itself.
@@ -48,7 +38,7 @@ struct SliceSums {
 // The memory of a training, which networks of one kind can use one after the other.
 struct Workspace {
   Workspace(const Plan &plan, const Data &data, int threads)
-      : capacity(std::max({std::min(batch_rows(plan, data), kChunk), kEvaluationRows, kFlowRows})),
+      : capacity(std::max({chunk_rows(plan, data), kEvaluationRows, kFlowRows})),
         stack(plan, plan.moments(), capacity, threads),
         slice_sums(Batch{capacity}.slices()),
         panel_sums(stack.panels().size()) {
@@ -72,6 +62,7 @@ class Training {
         control_(control),
         rows_(data.train.rows),
         batch_(batch_rows(plan, data)),
+        chunk_(chunk_rows(plan, data)),
         capacity_(workspace.capacity),
         stack_(workspace.stack),
         hands_(workspace.hands),
@@ -125,7 +116,10 @@ class Training {
     state_.step++;
     control_.count_step();
   }
-  void diverged(int first, int count) { diverged(state_.step + 1, data_.train, order(), first, count); }
+  void diverged(int first, int count) {
+    outcome_.diverged_step = state_.step + 1;
+    diverged(chunk_, data_.train, order(), first, count, [&](int done) { return training_from(done); });
+  }
   void end_epoch() {
     state_.epoch++;
     finish_epoch(sum_ / rows_, watching_);
@@ -163,6 +157,9 @@ class Training {
     });
   }
 
+  // Of the rows of a batch from that one on, in the coming update.
+  Purpose training_from(int row) const { return {true, true, dropout_key(plan_.seed, state_.step), row}; }
+
   void restore(const std::vector<float> &canonical, float *block) { stack_.from_canonical(block, canonical.data()); }
   bool watched(long epoch) const {
     return std::find(plan_.watch.begin(), plan_.watch.end(), epoch) != plan_.watch.end();
@@ -193,7 +190,8 @@ class Training {
     const bool finite = std::isfinite(sum_parameters(stack_.parameters(), value_of));
     if (!finite || (measured && !std::isfinite(loss))) {
       const Part &part = measured ? data_.valid : data_.train;
-      return diverged(state_.step, part, nullptr, 0, part.rows);
+      outcome_.diverged_step = state_.step;
+      return diverged(capacity_, part, nullptr, 0, part.rows, [](int) { return Purpose{}; });
     }
     if (watching) watch(previous_.data());
     if (plan_.patience < 0 || !(loss < state_.best_loss)) return;
@@ -207,8 +205,8 @@ class Training {
   // the update are kept.
   Step step(int first, int count, bool keep) {
     double batch_sum = 0;
-    for (int done = 0; done < count; done += kChunk) {
-      stack_.set_rows(std::min(kChunk, count - done));
+    for (int done = 0; done < count; done += chunk_) {
+      stack_.set_rows(std::min(chunk_, count - done), training_from(done));
       const bool together = control_.team.size() > 1;
       share([&](Share share) {
         forward(data_.train, order(), first + done, count, share);
@@ -262,6 +260,7 @@ class Training {
         hand.optimizer.at(0).run(hand.arrays.data(), count);
       }
     });
+    stack_.set_running_statistics();
   }
 
   // w, g, moments as inputs; w and the moments again as outputs.
@@ -294,25 +293,25 @@ class Training {
     return std::accumulate(panel_sums_.begin(), panel_sums_.end(), 0.);
   }
 
-  // Notes the step that failed, and the first layer whose z is not finite in these rows.
-  void diverged(long step, const Part &part, const int *order, int first, int count) {
+  // Notes the first layer whose z is not finite in these rows, so many at a time.
+  template <class F> void diverged(int at_once, const Part &part, const int *order, int first, int count, F purpose) {
     outcome_.status = "diverged";
-    outcome_.diverged_step = step;
     outcome_.diverged_layer = stack_.depth();
-    for (int done = 0; done < count && !control_.cancelled(); done += capacity_) {
-      stack_.set_rows(std::min(capacity_, count - done));
+    for (int done = 0; done < count && !control_.cancelled(); done += at_once) {
+      stack_.set_rows(std::min(at_once, count - done), purpose(done));
       stack_.gather(part, order, first + done, false);
       for (int i = 0; i < outcome_.diverged_layer; i++) {
         stack_.forward_z(i);
         for (int slice = 0; slice < stack_.batch().slices(); slice++)
           if (!std::isfinite(stack_.sum_slice(stack_.z(i), i, slice))) outcome_.diverged_layer = i + 1;
         stack_.activate(i);
+        stack_.add(i);
       }
     }
   }
 
   void watch(const float *previous) {
-    stack_.set_rows(std::min(rows_, kFlowRows));
+    stack_.set_rows(std::min(rows_, kFlowRows), Purpose{true});
     Flow flow(stack_);
     const bool together = control_.team.size() > 1;
     share([&](Share share) {
@@ -361,7 +360,7 @@ class Training {
   const Plan &plan_;
   const Data &data_;
   Control &control_;
-  const int rows_, batch_, capacity_;
+  const int rows_, batch_, chunk_, capacity_;
   Stack &stack_;
   std::vector<Hand> &hands_;
   std::vector<SliceSums> &slice_sums_;
@@ -527,7 +526,7 @@ void predict(const Plan &plan, const Part &part, float *predictions) {
   const FlushDenormals guard;
   Stack stack(plan, 0, kEvaluationRows, 1);
   stack.from_canonical(stack.parameters(), plan.start.parameters.data());
-  const int outputs = plan.sizes.back();
+  const int outputs = plan.outputs();
   for (int first = 0; first < part.rows; first += kEvaluationRows) {
     stack.set_rows(std::min(kEvaluationRows, part.rows - first));
     stack.gather(part, nullptr, first, false);

@@ -18,7 +18,6 @@ from schuss.activations import (
     elu,
     find_activation,
     formula_activation,
-    gaussian_mean,
     identity,
     leaky_relu,
     relu,
@@ -28,6 +27,7 @@ from schuss.activations import (
 )
 from schuss.errors import FormulaError, InvalidInput, UnknownName
 from schuss.expressions import Expression, exp
+from schuss.gaussian import gaussian_mean
 
 GOLDEN = golden("activations")
 GRID = GOLDEN["z"]

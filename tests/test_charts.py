@@ -25,7 +25,7 @@ def measured(deltas: list[float], epoch: int = 0, **quantities: float) -> Gradie
     for name, value in quantities.items():
         values[:, QUANTITIES.index(name)] = value
     values[:, QUANTITIES.index("delta")] = deltas
-    return GradientFlow((Layer(8, 8, sc.relu),) * len(deltas), values, epoch)
+    return GradientFlow((Layer("dense", 8, 8, sc.relu),) * len(deltas), values, epoch)
 
 
 def study(

@@ -199,6 +199,23 @@ def test_fit_options_reach_the_recipe(schuss: Schuss) -> None:
     assert Path("pictures/fit-wine-flow.png").exists()
 
 
+def test_norm_residual_and_dropout_reach_the_network(schuss: Schuss) -> None:
+    options = ["--depth", 3, "--width", 6, "--norm", "batch", "--residual", "--dropout", 0.25]
+    ended = schuss("fit", "iris", *options, "--epochs", 2, "--save", "r.schuss")
+    assert ended.code == 0
+    assert "Residual(Dense(6, identity), BatchNorm(relu), Dropout(0.25))" in ended.out
+    run = sc.load_run("r.schuss")
+    assert run.network == sc.mlp([6] * 3, norm="batch", residual=True, dropout=0.25)
+    assert schuss("fit", "iris", "--resume", "r.schuss", "--epochs", 3, "--save", "r.schuss").code == 0
+    assert sc.load_run("r.schuss").network == run.network
+    assert "its network is" in schuss("fit", "iris", "--resume", "r.schuss", "--epochs", 4, "--residual").err
+    ended = schuss("compare", "iris", *options, "--activations", "relu", "--optimizers", "sgd,adam", "--seeds", 1,
+                   "--learning-rates", 2, "--epochs", 2, "--json", "c.json")  # fmt: skip
+    assert ended.code == 0
+    rows = json.loads(Path("c.json").read_text())["rows"]
+    assert {(row["depth"], row["width"]) for row in rows} == {(3, 6)}
+
+
 def test_fit_xor_prints_the_truth_table(schuss: Schuss) -> None:
     ended = schuss("fit", "xor", "--activation", "tanh", "--depth", 1, "--width", 8, "--lr", 0.05, "--epochs", 300)
     at = ended.out.index("Truth table")
@@ -275,6 +292,17 @@ def test_predict_numbers_in_their_own_unit(schuss: Schuss) -> None:
 
 
 # ---------------------------------------------------------------------------------------------- flow and listings
+
+
+def test_flow_shows_what_norms_and_residual_blocks_do(schuss: Schuss) -> None:
+    deep = ["flow", "iris", "--depth", 20, "--activation", "sigmoid", "--init", "glorot_normal", "--norm", "layer"]
+    assert "The gradient vanishes" in schuss(*deep).out
+    ended = schuss(*deep, "--residual", "--json", "f.json")
+    assert ended.code == 0
+    assert "The gradient vanishes" not in ended.out
+    layers = json.loads(Path("f.json").read_text())["layers"]
+    assert [layer["activation"] for layer in layers] == ["sigmoid"] * 20
+    assert 0.1 < layers[0]["relative"] < 1000
 
 
 def test_flow_prints_and_writes_everything(schuss: Schuss) -> None:
@@ -397,6 +425,12 @@ def refused(schuss: Schuss, arguments: list[Any], message: str) -> None:
         ("fit iris --patience 0", "patience must be"),
         ("fit iris --clip-norm 0", "clip_norm must be"),
         ("fit iris --init xavier", "unknown initializer"),
+        ("fit iris --norm bacth", "unknown norm 'bacth'; did you mean batch?"),
+        ("flow iris --norm group", "unknown norm 'group'"),
+        ("compare iris --norm group", "unknown norm 'group'"),
+        ("fit iris --dropout 1", "the rate of dropout is a share"),
+        ("flow iris --dropout -0.1", "the rate of dropout is a share"),
+        ("compare iris --dropout nan", "the rate of dropout must be a finite number"),
         ("fit iris --loss hubr", "did you mean huber"),
         ("fit iris --schedule cosin", "did you mean cosine"),
         ("fit diabetes --loss softmax_cross_entropy", "is for classes"),

@@ -279,6 +279,19 @@ def test_also_scales_of_its_own_leave_the_draws_the_same(iris: Dataset) -> None:
     assert ratios[0] > 1.1  # tanh's gain is 1.59, relu's 1.41
 
 
+@pytest.mark.parametrize("norm", [None, "batch", "layer", "rms"])
+def test_norm_residual_and_dropout_are_everyones(norm: str | None, iris: Dataset) -> None:
+    engine = Listening()
+    study = compare(
+        iris, activations=["tanh", "relu"], optimizers=["sgd"], learning_rates=1, seeds=1, epochs=1, depth=3, width=4,
+        norm=norm, residual=True, dropout=0.1, engine=engine,
+    )  # fmt: skip
+    networks = [mlp([4] * 3, a, norm=norm, residual=True, dropout=0.1) for a in ("tanh", "relu")]
+    assert [plan.layers for plan in engine.plans] == [network.layers(4, 3) for network in networks]
+    assert [(row.depth, row.width, row.status) for row in study.rows] == [(3, 4, "finished")] * 2
+    assert list(study.flows) == ["tanh", "relu"]
+
+
 # ---------------------------------------------------------------------------------------------- interruption
 
 
@@ -422,6 +435,8 @@ def test_gradient_descent_is_behind_after_equal_passes_over_the_data(iris: Datas
         ({"seed": -1}, "seed"),
         ({"threads": 0}, "threads"),
         ({"init": "he_norm"}, "did you mean.*he_normal"),
+        ({"norm": "bacth"}, "did you mean batch"),
+        ({"dropout": 1.0}, "rate of dropout"),
     ],
 )
 def test_bad_arguments_are_named(iris: Dataset, arguments: dict[str, Any], message: str) -> None:

@@ -342,7 +342,7 @@ def problem(chosen: Loss, outputs: int) -> EngineData:
 
 def plan(phi: Activation, chosen: Loss, rule: Optimizer, outputs: int) -> Plan:
     """Two hidden layers, 100 steps, from initial weights that depend on nothing but the activation."""
-    layers = (Layer(INPUTS, 8, phi), Layer(8, 8, phi), Layer(8, outputs, identity))
+    layers = (Layer("dense", INPUTS, 8, phi), Layer("dense", 8, 8, phi), Layer("dense", 8, outputs, identity))
     random = np.random.default_rng(9)
     start: list[Array] = []
     for layer, reads in zip(layers, (identity, phi, phi), strict=True):

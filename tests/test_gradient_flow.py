@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 from trainings import stack
 
-from schuss.activations import gaussian_mean, sigmoid
+from schuss.activations import sigmoid
 from schuss.data import Dataset, load
 from schuss.engines import QUANTITIES
 from schuss.engines.encoded import engine_data
-from schuss.engines.reference import backward, forward, weights
+from schuss.engines.passes import backward, forward, weights
 from schuss.errors import InvalidInput, UnknownName
 from schuss.expressions import Expression, substitute, symbol
+from schuss.gaussian import gaussian_mean
 from schuss.insight.gradient_flow import FlowHistory, GradientFlow, flow, hidden_flow
-from schuss.layers import Dense
+from schuss.layers import BatchNorm, Dense, LayerNorm, Residual, RMSNorm
 from schuss.losses import softmax_cross_entropy
 from schuss.network import Network, mlp
 
@@ -223,6 +224,38 @@ def test_only_hidden_layers_are_kept() -> None:
     assert [layer.n_out for layer in got.layers] == [3, 2]
     np.testing.assert_array_equal(got.values, values[:2])
     assert got.epoch == 7
+
+
+def test_a_row_is_a_dense_layer_with_the_norms_that_follow_it() -> None:
+    network = Network(LayerNorm(), Dense(3), BatchNorm("relu"), LayerNorm("tanh"), Residual(Dense(3, "gelu")))
+    layers = network.layers(4, 2)
+    values = np.arange(6.0 * len(QUANTITIES)).reshape(6, -1)
+    got = hidden_flow(layers, values)
+    assert [(layer.kind, layer.n_out, str(layer.activation)) for layer in got.layers] == [
+        ("dense", 3, "tanh"),
+        ("dense", 3, "gelu"),
+    ]
+    for quantity in ("delta", "weight_gradient", "z_mean", "z_rms", "update_ratio"):
+        np.testing.assert_array_equal(got[quantity], values[[1, 4], QUANTITIES.index(quantity)])
+    for quantity in ("activation_mean", "activation_rms", "saturated", "dead"):
+        np.testing.assert_array_equal(got[quantity], values[[3, 4], QUANTITIES.index(quantity)])
+    assert values[1, 0] == len(QUANTITIES)  # the measurement itself is left as it is
+
+
+def test_norms_alone_leave_the_output_layer_to_show() -> None:
+    got = hidden_flow(Network(BatchNorm("relu"), RMSNorm()).layers(4, 2), np.zeros((3, len(QUANTITIES))))
+    assert [(layer.n_out, str(layer.activation)) for layer in got.layers] == [(2, "identity")]
+
+
+def test_layers_that_cure_bring_the_gradient_back(digits: Dataset) -> None:
+    """Twenty sigmoids lose the gradient; with residual blocks, or with norms and a fitting activation, it arrives."""
+    plain = flow(mlp([64] * 20, "sigmoid", "glorot_normal"), digits)
+    blocks = flow(mlp([64] * 20, "sigmoid", "glorot_normal", norm="layer", residual=True), digits)
+    assert plain.relative[0] < 1e-10
+    assert 0.1 < blocks.relative[0] < 100
+    assert len(blocks.layers) == len(plain.layers) == 20
+    for norm in ("batch", "layer", "rms"):
+        assert 0.1 < flow(mlp([64] * 20, "tanh", norm=norm), digits).relative[0] < 10
 
 
 def test_tables_and_pictures_are_made() -> None:

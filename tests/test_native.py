@@ -38,7 +38,8 @@ from schuss import _native
 from schuss.activations import ACTIVATIONS, activation
 from schuss.engines import QUANTITIES, EngineData, EnginePart, Outcome, Plan
 from schuss.engines.native import NativeEngine, instruction_set
-from schuss.engines.reference import ReferenceEngine, measure, weights
+from schuss.engines.passes import weights
+from schuss.engines.reference import ReferenceEngine, measure
 from schuss.errors import InvalidInput
 from schuss.expressions import Expression, exp, sign, sqrt
 from schuss.layers import Layer
@@ -225,9 +226,9 @@ def test_dead_and_saturated_units_are_counted(instructions: str, rows: int) -> N
     """A relu unit that is never on, one that is always on, and a sigmoid unit far on its flat side."""
     data = data_for("squared_error", 5, 1, (rows, 9, 9))
     layers = (
-        Layer(5, 6, ACTIVATIONS["relu"]),
-        Layer(6, 4, ACTIVATIONS["sigmoid"]),
-        Layer(4, 1, ACTIVATIONS["identity"]),
+        Layer("dense", 5, 6, ACTIVATIONS["relu"]),
+        Layer("dense", 6, 4, ACTIVATIONS["sigmoid"]),
+        Layer("dense", 4, 1, ACTIVATIONS["identity"]),
     )
     parameters = initial(layers)
     (_, b1), (_, b2), _ = weights(layers, parameters)

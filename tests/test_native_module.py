@@ -240,13 +240,20 @@ def parts() -> list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.i
     return [(X, labels[:, None].astype(np.float32), labels)] * 3
 
 
+def layers(sizes: Sequence[int] = (3, 2), **changes: object) -> dict[str, object]:
+    """Plain dense layers without activations."""
+    n = len(sizes) - 1
+    return {
+        "kinds": [0] * n, "sizes": list(sizes), "activations": [IDENTITY] * n, "slopes": [1.0] * n,
+        "dropouts": [0.0] * n, "adds": [-1] * n,
+    } | changes  # fmt: skip
+
+
 def plan(**changes: object) -> dict[str, object]:
     """Softmax regression of three inputs on two classes, five epochs of four steps."""
     parameters = np.zeros(3 * 2 + 2, np.float32)
     return {
-        "sizes": [3, 2],
-        "activations": [IDENTITY],
-        "slopes": [1.0],
+        **layers(),
         "loss": None,
         "optimizer": SGD,
         "hyperparameters": [0.1],
@@ -313,7 +320,20 @@ def test_a_network_is_trained() -> None:
         ({"sizes": [3]}, "sizes"),
         ({"sizes": [3, 0]}, "sizes"),
         ({"sizes": [4, 2], "parameters": np.zeros(10, np.float32)}, "columns of X"),
-        ({"sizes": [3, 2, 2]}, "activations"),
+        ({"sizes": [3, 2, 2]}, "sizes"),
+        ({"kinds": [], "sizes": [3], "activations": [], "slopes": [], "dropouts": [], "adds": []}, "sizes"),
+        ({"activations": []}, "activations"),
+        ({"kinds": [4]}, "kinds"),
+        ({"kinds": [-1]}, "kinds"),
+        ({"kinds": [2]}, "as many outputs as inputs"),
+        ({"dropouts": [1.0]}, "dropouts"),
+        ({"dropouts": [-0.1]}, "dropouts"),
+        ({"dropouts": [float("nan")]}, "dropouts"),
+        ({"dropouts": []}, "dropouts"),
+        ({"adds": []}, "adds"),
+        ({"adds": [-2]}, "adds"),
+        ({"adds": [1]}, "adds: expected an earlier value"),
+        ({"adds": [0]}, "adds: the value must be as wide"),
         ({"activations": [SGD]}, "activations: expected a program of 1 inputs"),
         ({"activations": ["relu"]}, "must hold Program objects"),
         ({"slopes": []}, "slopes"),
@@ -388,7 +408,7 @@ def cancelled(entries: dict[str, object]) -> dict[int, dict[str, object]]:
 
 
 def test_cancelling_returns_running_networks_and_drops_waiting_ones() -> None:
-    wide = {"sizes": [3, 17, 2], "activations": [IDENTITY, IDENTITY], "slopes": [1.0, 1.0]}
+    wide = layers((3, 17, 2))
     n = 4 * 17 + 18 * 2
     start = {"parameters": np.zeros(n, np.float32), "moments": np.zeros((0, n), np.float32)}
     results = cancelled(long_plan() | wide | start)
@@ -434,9 +454,9 @@ def test_predict(instruction_set: str) -> None:
     X = rng.normal(size=(300, 3)).astype(np.float32)
     W, b = rng.normal(size=(3, 70)), rng.normal(size=70)
     parameters = np.concatenate([W.ravel(), b]).astype(np.float32)
-    got = _native.predict(X, [3, 70], [IDENTITY], parameters, instruction_set)
+    got = _native.predict(X, layers((3, 70)), parameters, instruction_set)
     np.testing.assert_allclose(got, X @ W + b, rtol=0, atol=1e-5)
     with pytest.raises(ValueError, match="expected 3 columns"):
-        _native.predict(X[:, :2].copy(), [3, 70], [IDENTITY], parameters, instruction_set)
+        _native.predict(X[:, :2].copy(), layers((3, 70)), parameters, instruction_set)
     with pytest.raises(ValueError, match="parameters"):
-        _native.predict(X, [3, 70], [IDENTITY], parameters[1:], instruction_set)
+        _native.predict(X, layers((3, 70)), parameters[1:], instruction_set)

@@ -11,7 +11,7 @@ from numpy.random import Generator, Philox
 from schuss.activations import identity, relu, sigmoid, tanh
 from schuss.errors import InvalidInput, UnknownName
 from schuss.initializers import INITIALIZERS, auto_gain, constant, he_normal, normal
-from schuss.layers import Dense
+from schuss.layers import Dense, Layer
 from schuss.losses import huber
 from schuss.network import Network, mlp
 from schuss.optimizers import adam, sgd
@@ -69,8 +69,8 @@ def test_mlp_repeats_one_activation_and_one_initializer() -> None:
 
 def test_sizes_come_from_the_data_and_the_output_layer_is_added() -> None:
     layers = Network(Dense(4, "relu"), Dense(3, "tanh"), output="sigmoid").layers(7, 2)
-    assert [tuple(layer) for layer in layers] == [(7, 4, relu), (4, 3, tanh), (3, 2, sigmoid)]
-    assert [tuple(layer) for layer in Network().layers(7, 2)] == [(7, 2, identity)]
+    assert layers == (Layer("dense", 7, 4, relu), Layer("dense", 4, 3, tanh), Layer("dense", 3, 2, sigmoid))
+    assert Network().layers(7, 2) == (Layer("dense", 7, 2, identity),)
 
 
 def test_a_network_shows_what_makes_it_again() -> None:

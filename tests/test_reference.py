@@ -17,16 +17,9 @@ from trainings import Array, assert_same_bits, continued, data_for, distance, in
 
 from schuss.activations import ACTIVATIONS, relu, sigmoid
 from schuss.engines import QUANTITIES, SAMPLE_ROWS, EngineData, EnginePart, Plan
-from schuss.engines.reference import (
-    ReferenceEngine,
-    backward,
-    epoch_order,
-    forward,
-    measure,
-    score,
-    targets_of,
-    weights,
-)
+from schuss.engines.counters import epoch_order
+from schuss.engines.passes import backward, forward, weights
+from schuss.engines.reference import ReferenceEngine, measure, score, targets_of
 from schuss.layers import Layer
 from schuss.losses import LOSSES, Loss, find_loss, squared_error
 
@@ -36,14 +29,14 @@ CASES = json.loads(str(GOLDEN["cases"]))
 # ---------------------------------------------------------------------------------------------- forward and backward
 
 # Two inputs, two relu units of which one is off for the row below, one output.
-TINY = (Layer(2, 2, relu), Layer(2, 1, ACTIVATIONS["identity"]))
+TINY = (Layer("dense", 2, 2, relu), Layer("dense", 2, 1, ACTIVATIONS["identity"]))
 TINY_PARAMETERS = np.array([1.0, -2.0, 3.0, 0.5, 0.5, -1.0, 2.0, 7.0, -1.0])  # W, b, W, b
 
 
 def test_forward_by_hand() -> None:
     passed = forward(TINY, TINY_PARAMETERS, np.array([[1.0, 2.0]]))
     assert passed.z[0].tolist() == [[1 * 1 + 3 * 2 + 0.5, -2 * 1 + 0.5 * 2 - 1]]  # 7.5 and −2
-    assert passed.a[1].tolist() == [[7.5, 0.0]]
+    assert passed.a[0].tolist() == [[7.5, 0.0]]
     assert passed.outputs.tolist() == [[2 * 7.5 + 7 * 0 - 1]]  # 14
 
 
@@ -67,7 +60,7 @@ def test_the_parameters_are_views_in_their_order() -> None:
 def balanced(layers: tuple[Layer, ...], X: Array, seed: int) -> Array:
     """Parameters with which δ keeps its size through every layer: no gradient vanishes in the rounding of a loss."""
     random = np.random.default_rng(seed)
-    parameters = 0.1 * random.standard_normal(sum((n_in + 1) * n_out for n_in, n_out, _ in layers))
+    parameters = 0.1 * random.standard_normal(sum(layer.n_parameters for layer in layers))
     a, gain = X, 1.0
     for layer, (W, b) in zip(layers, weights(layers, parameters), strict=True):
         W[:] = random.standard_normal(W.shape) * gain
@@ -91,7 +84,7 @@ def check_gradient(layers: tuple[Layer, ...], loss: Loss, rows: int = 6) -> None
     parameters = balanced(layers, part.X, seed=1)
     gradient, _ = backward(layers, parameters, forward(layers, parameters, part.X), loss, target)
     random = np.random.default_rng(2)
-    of_layer = np.repeat(np.arange(len(layers)), [(n_in + 1) * n_out for n_in, n_out, _ in layers])
+    of_layer = np.repeat(np.arange(len(layers)), [layer.n_parameters for layer in layers])
     for number in range(len(layers)):
         size = np.linalg.norm(gradient[of_layer == number])
         assert size > 1e-4  # or the comparison would say nothing
@@ -352,7 +345,7 @@ def test_a_divergence_disturbs_no_other() -> None:
 
 def test_measure_by_the_formulas() -> None:
     data = data_for("squared_error", 3, 2, rows=(200, 1, 1))
-    layers = (Layer(3, 6, relu), Layer(6, 2, sigmoid))
+    layers = (Layer("dense", 3, 6, relu), Layer("dense", 6, 2, sigmoid))
     parameters = initial(layers).astype(np.float64)
     W1, b1 = weights(layers, parameters)[0]
     W1[:, 2], b1[2] = 0, -1.0  # a unit that is never on

@@ -25,7 +25,7 @@ from schuss.data import Dataset, load
 from schuss.errors import InvalidInput, RunFileError
 from schuss.expressions import Expression, exp, sign, sqrt
 from schuss.initializers import initializer
-from schuss.layers import Dense
+from schuss.layers import BatchNorm, Dense, Dropout, LayerNorm, Residual, RMSNorm
 from schuss.losses import loss
 from schuss.network import Network, mlp
 from schuss.optimizers import Update, optimizer
@@ -87,6 +87,26 @@ def assert_same(run: Run, again: Run) -> None:
 def test_what_is_written_comes_back(problem: str, network: Network, recipe: Recipe, tmp_path: Path) -> None:
     run = fit(network, load(problem), recipe, seed=11)
     assert_same(run, reloaded(run, tmp_path))
+
+
+def nested() -> Network:
+    """A network with every kind of layer, two blocks deep."""
+    inner = Residual(RMSNorm("gelu"), Dense(5, "tanh", "he_normal"))
+    block = Residual(Dense(5), LayerNorm(wavelet(width=0.7)), Dropout(0.123456789), inner, Dense(6), Dropout(0.5))
+    return Network(LayerNorm(), Dense(6, "leaky_relu(slope=0.1)"), BatchNorm("tanh"), Dropout(0.25), block)
+
+
+def test_nested_layers_come_back(iris: Dataset, tmp_path: Path) -> None:
+    run = fit(nested(), iris, Recipe("momentum", epochs=2, patience=2), engine="reference")
+    again = reloaded(run, tmp_path)
+    assert_same(run, again)
+    assert [len(arrays) for arrays in again.weights()] == [2, 2, 4, 2, 2, 1, 2, 2, 2]
+    *_, mean, variance = again.weights()[2]
+    assert np.abs(mean).max() > 0
+    assert np.all(variance != 1)  # the running statistics came along
+    longer = Recipe("momentum", epochs=4, patience=2)
+    resumed = [fit(None, iris, longer, resume=each, engine="reference") for each in (run, again)]
+    assert_same_bits(resumed[0].outcome, resumed[1].outcome)
 
 
 def test_a_reference_run_keeps_its_double_precision(iris: Dataset, tmp_path: Path) -> None:
@@ -281,8 +301,16 @@ def test_edited_weights_are_found_by_their_digest(raw: bytes, run: Run, tmp_path
 
 def test_another_format_is_named(raw: bytes, tmp_path: Path) -> None:
     path = forged(raw, tmp_path / "future.schuss", lambda d, arrays: d.update(format=99))
-    with pytest.raises(RunFileError, match="format 1, but this file has format 99"):
+    with pytest.raises(RunFileError, match="format 2, but this file has format 99"):
         load_run(path)
+
+
+def blocks(dense: dict[str, Any], depth: int) -> dict[str, Any]:
+    """Blocks in blocks, each of which ends with a dense layer."""
+    block = dense
+    for _ in range(depth):
+        block = {"kind": "residual", "layers": [block, dense]}
+    return block
 
 
 FORGERIES: dict[str, Callable[[dict[str, Any], dict[str, Any]], Any]] = {
@@ -293,10 +321,22 @@ FORGERIES: dict[str, Callable[[dict[str, Any], dict[str, Any]], Any]] = {
     "a layer less": lambda d, arrays: d["network"]["hidden"].pop(),
     "no units": lambda d, arrays: d["network"]["hidden"][0].update(units=0),
     "many units": lambda d, arrays: d["network"]["hidden"][0].update(units=10**12),
-    "other sizes": lambda d, arrays: d.update(sizes=[4, 6, 4, 3]),
+    "other sizes": lambda d, arrays: d.update(sizes=[5, 3]),
+    "no kind": lambda d, arrays: d["network"]["hidden"][0].pop("kind"),
+    "an unknown kind": lambda d, arrays: d["network"]["hidden"][0].update(kind="group_norm"),
+    "a kind that is a list": lambda d, arrays: d["network"]["hidden"][0].update(kind=["dense"]),
+    "a norm instead of a dense layer": lambda d, arrays: d["network"]["hidden"][0].update(kind="layer_norm"),
+    "dropout first": lambda d, arrays: d["network"]["hidden"].insert(0, {"kind": "dropout", "rate": 0.5}),
+    "dropout of all": lambda d, arrays: d["network"]["hidden"].append({"kind": "dropout", "rate": 1.0}),
+    "an empty block": lambda d, arrays: d["network"]["hidden"].append({"kind": "residual", "layers": []}),
+    "a block that is a number": lambda d, arrays: d["network"]["hidden"].append({"kind": "residual", "layers": 3}),
+    "a block of other width": lambda d, arrays: d["network"].update(
+        hidden=[{"kind": "residual", "layers": d["network"]["hidden"][:1]}]
+    ),
+    "blocks without end": lambda d, arrays: d["network"].update(hidden=[blocks(d["network"]["hidden"][0], 300)]),
     "no sizes": lambda d, arrays: d.update(sizes=[]),
-    "negative sizes": lambda d, arrays: d.update(sizes=[-4, 5, 4, 3]),
-    "sizes that are text": lambda d, arrays: d.update(sizes="4543"),
+    "negative sizes": lambda d, arrays: d.update(sizes=[-4, 3]),
+    "sizes that are text": lambda d, arrays: d.update(sizes="43"),
     "an endless seed": lambda d, arrays: d.update(seed=math.inf),
     "an endless step": lambda d, arrays: d["outcome"].update(step=math.inf),
     "a huge number": lambda d, arrays: d["outcome"].update(best_loss=10**400),

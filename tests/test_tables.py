@@ -22,7 +22,7 @@ def measured(relative: list[float], epoch: int = 0, activation: str = "sigmoid",
     for name, value in quantities.items():
         values[:, QUANTITIES.index(name)] = value
     values[:, QUANTITIES.index("delta")] = relative
-    layer = Layer(64, 64, sc.activations.find_activation(activation))
+    layer = Layer("dense", 64, 64, sc.activations.find_activation(activation))
     return GradientFlow((layer,) * len(relative), values, epoch)
 
 

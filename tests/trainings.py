@@ -49,16 +49,22 @@ def stack(
 ) -> tuple[Layer, ...]:
     """Layers of the given sizes, all hidden ones with one activation."""
     phis = [find_activation(activation)] * (len(sizes) - 2) + [find_activation(output)]
-    return tuple(Layer(*each) for each in zip(sizes[:-1], sizes[1:], phis, strict=True))
+    return tuple(Layer("dense", *each) for each in zip(sizes[:-1], sizes[1:], phis, strict=True))
 
 
 def initial(layers: Sequence[Layer], seed: int = 0) -> NDArray[np.float32]:
-    """Weights of the default initializer and small biases, which are 0 nowhere."""
+    """Weights of the default initializer, and biases, gains, shifts and running statistics near where they start."""
     random = np.random.default_rng(seed)
+    reads = find_activation("identity")
     parts: list[Array] = []
-    for layer, reads in zip(layers, [find_activation("identity"), *(each.activation for each in layers)], strict=False):
-        parts.append(auto.sample(random, (layer.n_in, layer.n_out), reads).ravel())
-        parts.append(0.1 * random.standard_normal(layer.n_out).astype(np.float32))
+    for layer in layers:
+        if layer.kind == "dense":
+            parts.append(auto.sample(random, (layer.n_in, layer.n_out), reads).ravel())
+            parts.append(0.1 * random.standard_normal(layer.n_out).astype(np.float32))
+        else:
+            near = [1, 0, 0, 1][: len(layer.shapes)]
+            parts += [value + random.uniform(-0.2, 0.2, layer.n_out) for value in near]
+        reads = layer.activation
     return np.concatenate(parts).astype(np.float32)
 
 

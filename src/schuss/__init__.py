@@ -35,6 +35,7 @@ from schuss.activations import (
     softsign,
     squared_relu,
     squareplus,
+    tailor,
     tanh,
     tanh_shrink,
 )
@@ -43,8 +44,9 @@ from schuss.comparison.study import Study
 from schuss.data import Dataset, Encoding, Part, load
 from schuss.errors import SchussError
 from schuss.initializers import Initializer, initializer
+from schuss.insight.diagnosis import Diagnosis, Finding, VisitInterrupted, doctor
 from schuss.insight.gradient_flow import FlowHistory, GradientFlow, flow
-from schuss.layers import Dense
+from schuss.layers import BatchNorm, Dense, Dropout, LayerNorm, Residual, RMSNorm
 from schuss.losses import Loss, loss
 from schuss.network import Network, mlp
 from schuss.optimizers import (
@@ -66,14 +68,14 @@ from schuss.training import Job, Progress, Run, fit, fit_many, load_run
 __version__ = _version("schuss")
 
 __all__ = [
-    "Activation", "Dataset", "Dense", "Encoding", "FlowHistory", "GradientFlow", "Initializer", "Interrupted",
-    "Job", "Loss", "Network", "Optimizer", "Part", "Progress", "Recipe", "Run", "Schedule", "SchussError",
-    "Study", "activation", "activations", "adagrad", "adam", "adamw", "celu", "compare", "elu", "expressions",
+    "Activation", "BatchNorm", "Dataset", "Dense", "Diagnosis", "Dropout", "Encoding", "Finding", "FlowHistory",
+    "GradientFlow", "Initializer", "Interrupted", "Job", "LayerNorm", "Loss", "Network", "Optimizer", "Part",
+    "Progress", "RMSNorm", "Recipe", "Residual", "Run", "Schedule", "SchussError", "Study", "VisitInterrupted",
+    "activation", "activations", "adagrad", "adam", "adamw", "celu", "compare", "doctor", "elu", "expressions",
     "fit", "fit_many", "flow", "gd", "gelu", "gelu_tanh", "hard_sigmoid", "hard_silu", "hard_tanh", "identity",
-    "initializer", "initializers", "leaky_relu", "load", "load_run", "log_sigmoid", "loss", "losses", "mish",
-    "mlp", "momentum", "nesterov", "optimizer", "optimizers", "relu", "relu6", "rmsprop", "schedule",
-    "schedules", "selu", "sgd", "sigmoid", "silu", "softplus", "softsign", "squared_relu", "squareplus", "tanh",
-    "tanh_shrink",
+    "initializer", "initializers", "leaky_relu", "load", "load_run", "log_sigmoid", "loss", "losses", "mish", "mlp",
+    "momentum", "nesterov", "optimizer", "optimizers", "relu", "relu6", "rmsprop", "schedule", "schedules", "selu",
+    "sgd", "sigmoid", "silu", "softplus", "softsign", "squared_relu", "squareplus", "tailor", "tanh", "tanh_shrink",
 ]  # fmt: skip
 
 

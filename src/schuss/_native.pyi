@@ -43,13 +43,9 @@ def evaluate(
     """Run a program once over arrays of one length."""
 
 def predict(
-    X: NDArray[np.float32],
-    sizes: Sequence[int],
-    activations: Sequence[Program],
-    parameters: NDArray[np.float32],
-    instruction_set: str,
+    X: NDArray[np.float32], layers: dict[str, Any], parameters: NDArray[np.float32], instruction_set: str
 ) -> NDArray[np.float32]:
-    """Return the output of a stack for rows X [n, sizes[0]], as [n, sizes[-1]]."""
+    """Return the output of a stack for rows X; `layers` holds those entries of a plan that describe them."""
 
 @final
 class Plan:

@@ -17,6 +17,7 @@ mine(sharpness=1)
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,8 +28,10 @@ from numpy.typing import NDArray
 
 from schuss import expressions, formulas
 from schuss.definitions import Definition, description, formula_of, lookup, names_of
+from schuss.errors import InvalidInput, positive_integer
 from schuss.expressions import Expression, Operand, erf, exp, expm1, log1p, maximum, minimum, sqrt, where
 from schuss.programs import Program, compile_program
+from schuss.tailoring import tailored_numbers, tailored_slope
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -127,24 +130,6 @@ def _on_array(expression: Expression, z: Any) -> NDArray[Any]:
     return np.broadcast_to(np.asarray(value, dtype=array.dtype), array.shape).copy()
 
 
-def gaussian_mean(expression: Expression) -> float:
-    """E[f(x)] for x ~ N(0, 1), for an expression f of z.
-
-    Gauss–Legendre on short intervals that meet at the multiples of 1/2, where activations have their corners: exact to
-    1e-14 also for relu, where Gauss–Hermite with 200 nodes is off by 1e-4.
-
-    >>> z = expressions.symbol("z")
-    >>> round(gaussian_mean(maximum(z, 0) ** 2), 14)
-    0.5
-    """
-    nodes, weights = np.polynomial.legendre.leggauss(12)
-    left = np.arange(-14, 14, 0.5)[:, None]
-    x = left + 0.25 * (nodes + 1)
-    density = 0.25 * weights * np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi)
-    values = expressions.evaluate(expression, {"z": x})
-    return float(np.sum(values * density))
-
-
 def activation(function: Callable[..., Expression]) -> Activation:
     """Turn a function of one argument z, written with arithmetic and `schuss.expressions`, into an Activation.
 
@@ -157,14 +142,18 @@ def activation(function: Callable[..., Expression]) -> Activation:
 
 
 def find_activation(wanted: str | Activation) -> Activation:
-    """An activation from itself, its name, a configured name ("leaky_relu(slope=0.1)") or a formula.
+    """An activation from itself, its name, a configured name ("leaky_relu(slope=0.1)"), a formula, or one to tailor.
 
     >>> find_activation("mine = z * sigmoid(1.7 * z)")
     mine
+    >>> find_activation("tailor(mine = z * sigmoid(1.7 * z), depth=50)")
+    tailor(mine, depth=50)
     """
     if isinstance(wanted, Activation):
         return wanted
     if isinstance(wanted, str):
+        if wanted.strip().startswith("tailor("):
+            return _tailored(wanted.strip())
         name, equals, formula = wanted.partition("=")
         if equals and name.strip().isidentifier():
             return formula_activation(formula, name.strip())
@@ -177,6 +166,78 @@ def formula_activation(formula: str, name: str) -> Activation:
     return Activation(
         name=name, formula=formulas.parse(formula.strip(), ["z"], known), description=f"{name} = {formula.strip()}"
     )
+
+
+# ---------------------------------------------------------------------------------------------- tailored activations
+
+
+def tailor(wanted: str | Activation, depth: int) -> Activation:
+    """φ̂(z) = γ(φ(αz) − μ): the same activation, but such that a stack of `depth` layers of it can be trained.
+
+    For z ~ N(0, 1) it has mean 0 and variance 1, so that the default weights, of variance 1 / fan_in, keep z at N(0, 1)
+    in every layer; and its gradient gain a layer is χ = E[φ̂′(z)²] = 1 + 1/depth, so that a gradient that goes back
+    through all of them grows by e^½ at most. The smaller α, the straighter is φ where z lies; at χ = 1 it would be
+    linear. Where several α do, the one nearest to 1 is taken.
+
+    A ReLU looks the same at every scale, and χ is 1.47 whatever α; what can be chosen is its slope below zero.
+    `tailor(relu, depth)` and `tailor(leaky_relu, depth)` therefore are the leaky ReLU whose slope gives the same
+    mean, variance and χ.
+
+    A simple member of the family of Martens et al. (2021, "Deep Kernel Shaping"), who shift z as well and set the gain
+    of the whole stack. Zhang et al. (2022, "Tailored Activation Transformations") choose the slope of leaky ReLUs by
+    depth, too, but leave the mean in and set how alike two orthogonal inputs have become at the end of the stack.
+
+    Parameters
+    ----------
+    wanted : by name, formula or itself.
+    depth : how many layers of it are stacked.
+
+    Returns
+    -------
+    Activation with the settings `alpha` (`slope` for a leaky ReLU), `mu` and `gamma`. Its name is what makes it again,
+    as `find_activation` and the command line read it.
+
+    Raises
+    ------
+    FormulaError
+        If no α does: for a linear function, one that looks the same at every scale, or one with jumps.
+
+    >>> straight = tailor(sigmoid, depth=50)
+    >>> straight
+    tailor(sigmoid, depth=50)
+    >>> {name: round(value, 3) for name, value in straight.settings}
+    {'alpha': 0.835, 'mu': 0.5, 'gamma': 5.494}
+    >>> dict(tailor(relu, depth=50).settings)["slope"]
+    0.697...
+    """
+    phi, depth = find_activation(wanted), positive_integer("depth", depth)
+    z = expressions.symbol("z")
+    if phi.formula in (relu.formula, leaky_relu.formula):
+        numbers, inner, first = tailored_slope(depth), leaky_relu.formula, "slope"
+    else:
+        numbers = tailored_numbers(str(phi), phi.expression, phi.derivative, depth)
+        inner, first = expressions.substitute(phi.expression, {"z": expressions.symbol("alpha") * z}), "alpha"
+    settings = tuple(zip((first, "mu", "gamma"), numbers, strict=True))
+    return Activation(
+        name=f"tailor({phi}, depth={depth})",
+        formula=expressions.symbol("gamma") * (inner - expressions.symbol("mu")),
+        settings=settings,
+        defaults=settings,
+        description=f"{phi} as γ(φ(αz) − μ), for stacks of {depth} layers (Martens et al., 2021; Zhang et al., 2022).",
+    )
+
+
+def _tailored(text: str) -> Activation:
+    found = re.fullmatch(r"tailor\((?!\s*tailor\()(.+),\s*(?:depth\s*=\s*)?(\d{1,9})\s*\)", text, re.DOTALL)
+    if found is None:
+        raise InvalidInput(
+            f"cannot read the activation {text[:60]!r}; write tailor(sigmoid, depth=50): what is tailored, and for how "
+            "many layers."
+        )
+    return tailor(found[1], int(found[2]))
+
+
+# ---------------------------------------------------------------------------------------------- the activations
 
 
 @activation

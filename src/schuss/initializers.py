@@ -25,9 +25,10 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from schuss.activations import Activation, gaussian_mean, identity
+from schuss.activations import Activation, identity
 from schuss.definitions import Definition, Settings, description, lookup, names_of, signature
 from schuss.errors import FormulaError, InvalidInput
+from schuss.gaussian import gaussian_mean
 
 Weights: TypeAlias = NDArray[np.floating]
 Shape: TypeAlias = tuple[int, int]

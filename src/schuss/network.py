@@ -2,8 +2,10 @@
 
 >>> mlp(hidden=[64] * 2, activation="tanh")
 Network(Dense(64, tanh), Dense(64, tanh))
->>> [tuple(layer) for layer in Network(Dense(3, "relu")).layers(2, 1)]
-[(2, 3, relu), (3, 1, identity)]
+>>> mlp(hidden=[8, 8], norm="layer", residual=True)
+Network(Dense(8, identity), LayerNorm(relu), Residual(Dense(8, identity), LayerNorm(relu)))
+>>> [layer[:4] for layer in Network(Dense(3, "relu")).layers(2, 1)]
+[('dense', 2, 3, relu), ('dense', 3, 1, identity)]
 """
 
 from __future__ import annotations
@@ -17,9 +19,9 @@ from numpy.random import Generator, Philox
 from numpy.typing import NDArray
 
 from schuss.activations import Activation, find_activation, identity
-from schuss.errors import InvalidInput, seed_number
-from schuss.initializers import Initializer, auto, find_initializer, zeros
-from schuss.layers import Dense, Layer
+from schuss.errors import InvalidInput, seed_number, unknown_name
+from schuss.initializers import Initializer, auto, find_initializer
+from schuss.layers import NORMS, Dense, Description, Dropout, Layer, Residual, check_order, engine_layers, lowered
 
 
 class _Streams(threading.local):
@@ -39,6 +41,7 @@ class _Streams(threading.local):
 
 
 _stream = _Streams()
+_NORM_START = np.array([1, 0, 0, 1], dtype=np.float32)  # gain, shift, running mean, running variance
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -47,48 +50,54 @@ class Network:
 
     Parameters
     ----------
-    hidden : the hidden layers, from the input on.
+    hidden : the hidden layers, from the input on: Dense, BatchNorm, LayerNorm, RMSNorm, Dropout, Residual.
     output : the output layer's activation. The default, identity, gives logits for a cross-entropy and any number for
         squared error; a sigmoid under squared error is what the first networks had.
     output_init : the initializer of the output layer's weights.
     """
 
-    hidden: tuple[Dense, ...]
+    hidden: tuple[Description, ...]
     output: Activation
     output_init: Initializer
 
     def __init__(
-        self, *hidden: Dense, output: str | Activation = identity, output_init: str | Initializer = auto
+        self, *hidden: Description, output: str | Activation = identity, output_init: str | Initializer = auto
     ) -> None:
-        for layer in hidden:
-            if not isinstance(layer, Dense):
-                raise InvalidInput(f"a network is made of layers such as Dense(64, 'relu'), but {layer!r} came.")
+        check_order(hidden, "a network")
         object.__setattr__(self, "hidden", tuple(hidden))
         object.__setattr__(self, "output", find_activation(output))
         object.__setattr__(self, "output_init", find_initializer(output_init))
 
     def layers(self, n_inputs: int, n_outputs: int) -> tuple[Layer, ...]:
-        """All layers, the output layer included, with their sizes."""
-        sizes = [n_inputs, *(layer.units for layer in self.hidden), n_outputs]
-        activations = [*(layer.activation for layer in self.hidden), self.output]
-        return tuple(Layer(*each) for each in zip(sizes[:-1], sizes[1:], activations, strict=True))
+        """All layers as engines take them, the output layer included, with their sizes.
+
+        InvalidInput if a Residual does not return as many numbers as it takes.
+        """
+        return lowered(self._with_output(n_outputs), n_inputs)
+
+    def _with_output(self, n_outputs: int) -> tuple[Description, ...]:
+        return *self.hidden, Dense(n_outputs, self.output, self.output_init)
 
     def initial(self, n_inputs: int, n_outputs: int, seed: int) -> NDArray[np.float32]:
-        """Initial parameters, one float32 vector: W [n_in, n_out] by rows, then b [n_out], layer by layer.
+        """Initial parameters, one float32 vector, layer by layer in the order of `Layer.shapes`.
 
-        Layer l draws from its own stream (seed, l): a layer's numbers do not depend on the layers before it.
+        The l-th Dense draws from its own stream (seed, l): its numbers do not depend on the layers before it, and a
+        norm put between two of them changes no weight. A norm starts with gain 1, shift 0, running mean 0, variance 1.
 
         InvalidInput if the seed is not a whole number from 0 to 2^63 − 1.
         """
-        seed, n_in, reads = seed_number(seed), n_inputs, identity
-        rules = [*((layer.units, layer.init, layer.bias, layer.activation) for layer in self.hidden)]
-        rules.append((n_outputs, self.output_init, zeros, self.output))
+        seed, number, reads = seed_number(seed), 0, identity
+        descriptions = engine_layers(self._with_output(n_outputs))
         parts = []
-        for number, (n_out, init, bias, activation) in enumerate(rules):
-            random = _stream(seed, number)
-            parts.append(init.sample(random, (n_in, n_out), reads).ravel())
-            parts.append(bias.sample(random, (1, n_out), reads).ravel())
-            n_in, reads = n_out, activation
+        for description, layer in zip(descriptions, self.layers(n_inputs, n_outputs), strict=True):
+            if isinstance(description, Dense):
+                random = _stream(seed, number)
+                parts.append(description.init.sample(random, (layer.n_in, layer.n_out), reads).ravel())
+                parts.append(description.bias.sample(random, (1, layer.n_out), reads).ravel())
+                number += 1
+            else:
+                parts.append(np.repeat(_NORM_START[: len(layer.shapes)], layer.n_out))
+            reads = layer.activation
         return np.concatenate(parts)
 
     def __repr__(self) -> str:
@@ -103,12 +112,33 @@ def mlp(
     activation: str | Activation = "relu",
     init: str | Initializer = auto,
     output: str | Activation = identity,
+    *,
+    norm: str | None = None,
+    residual: bool = False,
+    dropout: float = 0.0,
 ) -> Network:
-    """A multilayer perceptron: one Dense layer for each number of units in `hidden`, all with one activation.
+    """A multilayer perceptron: one block for each number of units in `hidden`, all with one activation.
 
-    `init` applies to every layer, the output layer included.
+    Parameters
+    ----------
+    init : of every Dense, that of the output layer included.
+    norm : batch, layer or rms: a block is Dense(units), Norm(activation) instead of Dense(units, activation).
+    residual : wrap every block in a Residual that has as many units as the block before it.
+    dropout : the share of each block's outputs that are 0 in training.
     """
     if not hasattr(hidden, "__iter__"):
         raise InvalidInput(f"hidden must list the units of every layer, such as [64, 64], but is {hidden!r:.60}.")
-    chosen = find_activation(activation)
-    return Network(*(Dense(units, chosen, init) for units in hidden), output=output, output_init=init)
+    if norm is not None and norm not in NORMS:
+        raise unknown_name("norm", str(norm), NORMS)
+    chosen, drop = find_activation(activation), Dropout(dropout)
+    layers: list[Description] = []
+    width = None
+    for units in hidden:
+        block: list[Description] = [Dense(units, chosen, init)]
+        if norm is not None:
+            block = [Dense(units, identity, init), NORMS[norm](chosen)]
+        if drop.rate > 0:
+            block.append(drop)
+        layers += [Residual(*block)] if residual and units == width else block
+        width = units
+    return Network(*layers, output=output, output_init=init)

@@ -22,7 +22,7 @@ from schuss.definitions import Definition, Settings
 from schuss.engines import HISTORY, QUANTITIES, Outcome, State, Status
 from schuss.errors import InvalidInput, RunFileError, SchussError, positive_integer
 from schuss.initializers import INITIALIZERS, Initializer
-from schuss.layers import Dense, Layer
+from schuss.layers import NORMS, Dense, Description, Dropout, Layer, Norm, Residual
 from schuss.losses import Loss
 from schuss.network import Network
 from schuss.optimizers import Optimizer
@@ -30,7 +30,7 @@ from schuss.recipe import Recipe
 from schuss.schedules import Schedule
 from schuss.writing import write_atomically
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Content(NamedTuple):
@@ -119,15 +119,7 @@ def _describe(content: Content) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "network": {
-            "hidden": [
-                {
-                    "units": d.units,
-                    "activation": _activation(d.activation),
-                    "init": _definition(d.init),
-                    "bias": _definition(d.bias),
-                }
-                for d in network.hidden
-            ],
+            "hidden": [_layer(layer) for layer in network.hidden],
             "output": _activation(network.output),
             "output_init": _definition(network.output_init),
         },
@@ -142,11 +134,29 @@ def _describe(content: Content) -> dict[str, Any]:
         },
         "seed": content.seed,
         "loss": _loss(content.loss),
-        "sizes": [content.layers[0].n_in, *(layer.n_out for layer in content.layers)],
+        "sizes": [content.layers[0].n_in, content.layers[-1].n_out],
         "encoding": content.encoding.to_json(),
         "fingerprint": content.fingerprint,
         "outcome": _outcome(outcome),
     }
+
+
+def _layer(layer: Description) -> dict[str, Any]:
+    match layer:
+        case Residual():
+            return {"kind": "residual", "layers": [_layer(each) for each in layer.layers]}
+        case Dropout():
+            return {"kind": "dropout", "rate": layer.rate}
+        case Norm():
+            return {"kind": layer.kind, "activation": _activation(layer.activation)}
+        case Dense():
+            return {
+                "kind": "dense",
+                "units": layer.units,
+                "activation": _activation(layer.activation),
+                "init": _definition(layer.init),
+                "bias": _definition(layer.bias),
+            }
 
 
 def _definition(definition: Definition) -> dict[str, Any]:
@@ -196,28 +206,36 @@ def _restore(d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Content:
         raise RunFileError(f"this version reads run files of format {FORMAT}, but this file has format {d['format']}.")
     network, recipe = _restored_network(d["network"]), _restored_recipe(d["recipe"])
     loss = _restored_loss(d["loss"])
-    sizes = [positive_integer("a size", size) for size in d["sizes"]]
-    if sizes[1:-1] != [dense.units for dense in network.hidden]:
-        raise RunFileError("the layers' sizes do not fit the network.")
-    layers = network.layers(sizes[0], sizes[-1])
+    n_inputs, n_outputs = (positive_integer("a size", size) for size in d["sizes"])
+    layers = network.layers(n_inputs, n_outputs)
     encoding = Encoding.from_json(d["encoding"])
     outcome = _restored_outcome(d["outcome"], arrays, layers, len(recipe.optimizer.state))
     return Content(network, recipe, int(d["seed"]), loss, layers, encoding, str(d["fingerprint"]), outcome)
 
 
 def _restored_network(d: dict[str, Any]) -> Network:
-    hidden = [
-        Dense(
-            h["units"],
-            _restored_activation(h["activation"]),
-            _restored_initializer(h["init"]),
-            _restored_initializer(h["bias"]),
-        )
-        for h in d["hidden"]
-    ]
     return Network(
-        *hidden, output=_restored_activation(d["output"]), output_init=_restored_initializer(d["output_init"])
+        *map(_restored_layer, d["hidden"]),
+        output=_restored_activation(d["output"]),
+        output_init=_restored_initializer(d["output_init"]),
     )
+
+
+def _restored_layer(d: dict[str, Any]) -> Description:
+    match d["kind"]:
+        case "residual":
+            return Residual(*map(_restored_layer, d["layers"]))
+        case "dropout":
+            return Dropout(d["rate"])
+        case "dense":
+            return Dense(
+                d["units"],
+                _restored_activation(d["activation"]),
+                _restored_initializer(d["init"]),
+                _restored_initializer(d["bias"]),
+            )
+    norms = {norm.kind: norm for norm in NORMS.values()}
+    return norms[d["kind"]](_restored_activation(d["activation"]))
 
 
 def _settings(d: dict[str, Any], key: str) -> Settings:
@@ -288,7 +306,7 @@ def _restored_initializer(d: dict[str, Any]) -> Initializer:
 def _restored_outcome(
     d: dict[str, Any], arrays: dict[str, NDArray[Any]], layers: tuple[Layer, ...], n_state: int
 ) -> Outcome:
-    n = sum((n_in + 1) * n_out for n_in, n_out, _ in layers)
+    n = sum(layer.n_parameters for layer in layers)
     shapes: dict[str, tuple[int, ...]] = {
         "parameters": (n,),
         "moments": (n_state, n),

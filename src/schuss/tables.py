@@ -312,3 +312,16 @@ def facts_table(title: str, facts: Iterable[tuple[str, str]]) -> Table:
     for name, value in facts:
         table.add_row(name, _text(value))
     return table
+
+
+def trials_table(rows: Iterable[Sequence[str]], score_name: str) -> Table:
+    """The proof, a line a cure: (change, train loss, validation score, δ of layer 1, verdict); the first is before."""
+    table = _table("", "δ 1: the gradient that reaches layer 1 before training; in the last hidden layer it is 1")
+    table.add_column("tried", overflow="fold")
+    for heading in ("train loss", f"valid {score_name}", "δ 1"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("")
+    styles = {"the cure": "bold green", "cures": "green", "does not help": "dim"}
+    for change, *figures, verdict in rows:
+        table.add_row(_text(change), *figures, verdict, style=styles.get(verdict, ""))
+    return table

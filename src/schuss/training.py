@@ -24,7 +24,8 @@ from schuss.data import Dataset, Encoding, Part, load
 from schuss.engines import HISTORY, Engine, EngineData, EnginePart, Outcome, Plan, State, Status, Vector
 from schuss.engines.encoded import default_loss, engine_data, n_outputs, target_columns
 from schuss.engines.native import NativeEngine
-from schuss.engines.reference import ReferenceEngine, score, weights
+from schuss.engines.passes import weights
+from schuss.engines.reference import ReferenceEngine, score
 from schuss.errors import DataError, InvalidInput, seed_number
 from schuss.insight.gradient_flow import FlowHistory, hidden_flow
 from schuss.layers import Layer
@@ -92,13 +93,22 @@ class Run:
         return FlowHistory(tuple(hidden_flow(self.layers, values, epoch) for epoch, values in measured))
 
     @property
+    def diverged_layer(self) -> int | None:
+        """The layer, counted as in `flow`, where the first number that is not finite appeared; None if none did."""
+        found = self.outcome.diverged_layer
+        return None if found is None else max(sum(layer.kind == "dense" for layer in self.layers[:found]), 1)
+
+    @property
     def parameters(self) -> NDArray[np.float32]:
         """The weights in one vector: the best ones if the recipe has patience, else the last ones."""
         state = self.outcome.state
         return np.asarray(state.parameters if state.best is None else state.best, dtype=np.float32)
 
-    def weights(self) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """W [n_in, n_out] and b [n_out] of every layer."""
+    def weights(self) -> list[tuple[NDArray[np.float32], ...]]:
+        """The parameters of every layer of `layers`, the arrays of its `shapes`: (W [n_in, n_out], b) of a dense one.
+
+        A layer_norm has (gain, shift), an rms_norm (gain,), a batch_norm (gain, shift, running mean, running variance).
+        """
         return weights(self.layers, self.parameters)
 
     def outputs(self, X: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -25,6 +25,7 @@ from schuss.engines import Engine
 from schuss.errors import InvalidInput, positive_integer, positive_number
 from schuss.initializers import Initializer, auto
 from schuss.insight.gradient_flow import flow
+from schuss.layers import stages
 from schuss.network import mlp
 from schuss.optimizers import Optimizer, find_optimizer
 from schuss.recipe import Recipe
@@ -66,6 +67,9 @@ def compare(  # noqa: PLR0913 (the axes and the budget of a comparison)
     width: int = 64,
     batch_size: int = 32,
     init: str | Initializer = auto,
+    norm: str | None = None,
+    residual: bool = False,
+    dropout: float = 0.0,
     seed: int = 0,
     engine: EngineName | Engine = "native",
     threads: int | None = None,
@@ -80,6 +84,7 @@ def compare(  # noqa: PLR0913 (the axes and the budget of a comparison)
     learning_rates : how many, evenly on a log scale over each optimizer's `search` range; or the rates themselves.
     seeds : how many networks for each setting, with the seeds `seed`, `seed` + 1, …
     depth, width : hidden layers and their units.
+    norm, residual, dropout : for every network, as in `mlp`.
 
     Raises
     ------
@@ -95,7 +100,7 @@ def compare(  # noqa: PLR0913 (the axes and the budget of a comparison)
     rules = _competitors("optimizer", optimizers, find_optimizer)
     _check_rates_are_free(rules)
     hidden = [positive_integer("width", width)] * positive_integer("depth", depth)
-    networks = [mlp(hidden, a, init) for a in chosen]
+    networks = {str(a): mlp(hidden, a, init, norm=norm, residual=residual, dropout=dropout) for a in chosen}
     recipes = [
         (str(o), Recipe(o(lr=rate), batch_size=batch_size, epochs=epochs))
         for o in rules
@@ -103,10 +108,10 @@ def compare(  # noqa: PLR0913 (the axes and the budget of a comparison)
     ]
     # The seeds are the outer loop, so that an interrupted comparison has compared everything on the first of them.
     entries = [
-        _Entry(Job(network, recipe, seed + k), str(network.hidden[0].activation), name, recipe.optimizer.lr)
-        for k, network, (name, recipe) in product(range(positive_integer("seeds", seeds)), networks, recipes)
+        _Entry(Job(networks[a], recipe, seed + k), a, o, recipe.optimizer.lr)
+        for k, a, (o, recipe) in product(range(positive_integer("seeds", seeds)), networks, recipes)
     ]
-    flows = {str(network.hidden[0].activation): flow(network, dataset, seed=seed) for network in networks}
+    flows = {a: flow(network, dataset, seed=seed) for a, network in networks.items()}
 
     began = time.perf_counter()
     # Not the runs, whose weights would fill the memory.
@@ -170,7 +175,7 @@ def _rates(optimizer: Optimizer, wanted: int | Sequence[float]) -> NDArray[np.fl
 
 
 def _row(entry: _Entry, run: Run) -> Row:
-    hidden, outcome = entry.job.network.hidden, run.outcome
+    outcome = run.outcome
     # The accuracy of weights that are not numbers is the share of class 0, which would look like a result.
     valid_loss, valid_score, test_score = (
         (math.nan,) * 3 if run.status == "diverged" else (outcome.losses[1], *outcome.scores[1:])
@@ -180,8 +185,8 @@ def _row(entry: _Entry, run: Run) -> Row:
         optimizer=entry.optimizer,
         learning_rate=float(entry.learning_rate),
         seed=entry.job.seed,
-        depth=len(hidden),
-        width=hidden[0].units,
+        depth=len(stages(run.layers)) - 1,
+        width=run.layers[0].n_out,
         status=run.status,
         valid_loss=valid_loss,
         valid_score=valid_score,

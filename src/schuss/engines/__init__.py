@@ -1,10 +1,16 @@
 """Who computes: what an engine is given, what it returns, and nothing about how.
 
 An engine takes plans (numbers and definitions, no names to look up) and yields outcomes as networks finish. `reference`
-reads like the textbook; `native` is the C++ core. An engine's only randomness is counter-based: (seed, epoch) → order.
+reads like the textbook; `native` is the C++ core. An engine's only randomness is counter-based: (seed, epoch) → order,
+(seed, step, layer) → the units that dropout keeps.
 
-The parameters of a stack are one vector: W [n_in, n_out] by rows, then b [n_out], layer by layer. The state of an
-optimizer is an array [n_state, n] in the same order.
+The parameters of a stack are one vector, layer by layer: of a dense layer W [n_in, n_out] by rows, then b [n_out]; of a
+norm gain, shift, running mean and running variance, as many of them as its kind has (`Layer.shapes`). The state of an
+optimizer is an array [n_state, n] in the same order. The running statistics of batch_norm lie in the vector, so that
+whoever keeps the parameters keeps them too, but they are not trained: their gradient and their state are 0, and after
+an update they are the new statistics, whatever the optimizer's rule made of them.
+
+Training and the measurement of the flow use the statistics of the batch, everything else the running ones.
 """
 
 from __future__ import annotations
@@ -30,6 +36,8 @@ QUANTITIES = (
 )  # fmt: skip
 HISTORY = ("step", "epoch", "seconds", "train_loss", "valid_loss", "score")
 SAMPLE_ROWS = 128  # the gradient flow is measured on the first rows of the training part, at most so many
+NORM_EPSILON = 1e-5  # added to every variance that is divided by, as in PyTorch
+BATCH_MOMENTUM = 0.1  # the share of a batch in the running statistics of batch_norm, as in PyTorch
 SATURATED_BELOW = 0.01  # a unit is saturated on a row where |φ′| is below this share of its usual slope
 
 

@@ -80,9 +80,8 @@ class NativeEngine:
 
     def predict(self, layers: Sequence[Layer], parameters: Vector, X: NDArray[np.float32]) -> NDArray[np.float32]:
         """The outputs of the last layer, [rows, n_out]."""
-        programs = [_encoded(layer.activation.program) for layer in layers]
         return _native.predict(
-            _array(X, np.float32), _sizes(layers), programs, _array(parameters, np.float32), self.instruction_set
+            _array(X, np.float32), _encoded_layers(layers), _array(parameters, np.float32), self.instruction_set
         )
 
     def steps(self) -> int:
@@ -115,14 +114,11 @@ def evaluate(
 
 
 _NONE = np.zeros(0, np.float32)
+_KINDS = ("dense", "batch_norm", "layer_norm", "rms_norm")  # a kind's place is its number in C++
 
 
 def _array(values: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
     return np.ascontiguousarray(values, dtype=dtype)
-
-
-def _sizes(layers: Sequence[Layer]) -> list[int]:
-    return [layers[0].n_in, *(layer.n_out for layer in layers)]
 
 
 @lru_cache(maxsize=1024)
@@ -183,13 +179,22 @@ class _Waiting:
         return self._encoded[key][1]
 
 
+def _encoded_layers(layers: Sequence[Layer]) -> dict[str, Any]:
+    return {
+        "kinds": [_KINDS.index(layer.kind) for layer in layers],
+        "sizes": [layers[0].n_in, *(layer.n_out for layer in layers)],
+        "activations": [_encoded(layer.activation.program) for layer in layers],
+        "slopes": [layer.activation.usual_slope for layer in layers],
+        "dropouts": [layer.dropout for layer in layers],
+        "adds": [-1 if layer.adds is None else layer.adds for layer in layers],
+    }
+
+
 def _encoded_plan(plan: Plan) -> _native.Plan:
     names = [name for name, _ in plan.optimizer.settings]
     return _native.Plan(
         {
-            "sizes": _sizes(plan.layers),
-            "activations": [_encoded(layer.activation.program) for layer in plan.layers],
-            "slopes": [layer.activation.usual_slope for layer in plan.layers],
+            **_encoded_layers(plan.layers),
             "loss": None if plan.loss.program is None else _encoded(plan.loss.program),
             "threshold": plan.loss.threshold,
             "optimizer": _encoded(plan.optimizer.program),

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -26,10 +26,10 @@ from schuss.engines import (
     Status,
     Vector,
 )
+from schuss.engines.counters import epoch_order
+from schuss.engines.passes import Pass, backward, forward, is_trained, running_statistics, weights
 from schuss.layers import Layer
 from schuss.losses import Loss
-
-Float = TypeVar("Float", bound=np.floating[Any])
 
 
 class ReferenceEngine:
@@ -63,86 +63,7 @@ class ReferenceEngine:
         return self._steps
 
 
-# ---------------------------------------------------------------------------------------------- forward and backward
-
-
-@dataclass
-class Pass:
-    """What a forward pass leaves for the backward pass: z and a of every layer; a[0] is the input."""
-
-    z: list[Vector] = field(default_factory=list)
-    a: list[Vector] = field(default_factory=list)
-
-    @property
-    def outputs(self) -> Vector:
-        """The activations of the last layer."""
-        return self.a[-1]
-
-
-def weights(layers: Sequence[Layer], parameters: NDArray[Float]) -> list[tuple[NDArray[Float], NDArray[Float]]]:
-    """The views (W, b) of every layer into the parameter vector."""
-    views, at = [], 0
-    for n_in, n_out, _ in layers:
-        end = at + n_in * n_out
-        views.append((parameters[at:end].reshape(n_in, n_out), parameters[end : end + n_out]))
-        at = end + n_out
-    return views
-
-
-@np.errstate(all="ignore")
-def forward(layers: Sequence[Layer], parameters: Vector, X: Vector) -> Pass:
-    """z = a·W + b and a = φ(z), layer by layer."""
-    result = Pass(a=[X])
-    for layer, (W, b) in zip(layers, weights(layers, parameters), strict=True):
-        result.z.append(result.a[-1] @ W + b)
-        result.a.append(layer.activation(result.z[-1]))
-    return result
-
-
-@np.errstate(all="ignore")
-def backward(
-    layers: Sequence[Layer], parameters: Vector, passed: Pass, loss: Loss, target: Vector
-) -> tuple[Vector, list[Vector]]:
-    """Back-propagation: the gradient of the mean loss as one vector, and ∂loss/∂z of every layer [rows, units]."""
-    gradient = np.empty_like(parameters)
-    deltas: list[Vector] = []
-    pairs = list(zip(layers, weights(layers, parameters), weights(layers, gradient), strict=True))
-    # The mean is over rows, and over outputs too unless the loss is softmax's, which prices a whole row.
-    priced = passed.outputs.shape[0] if loss.expression is None else passed.outputs.size
-    slope_of_a = loss.slopes(passed.outputs, target) / priced
-    for number in reversed(range(len(layers))):
-        layer, (W, _), (gradient_W, gradient_b) = pairs[number]
-        delta = slope_of_a * layer.activation.slope(passed.z[number])
-        gradient_W[:] = passed.a[number].T @ delta
-        gradient_b[:] = delta.sum(axis=0)
-        slope_of_a = delta @ W.T
-        deltas.insert(0, delta)
-    return gradient, deltas
-
-
-# ---------------------------------------------------------------------------------------------- order, score, flow
-
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-
-
-def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """SplitMix64's finalizer (Steele et al., 2014): every bit of x decides about every bit of the result."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
-def epoch_order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
-    """The order of n rows in one epoch: Fisher and Yates' shuffle with numbers that depend on (seed, epoch) only."""
-    key = _mixed(_mixed(np.array([seed], np.uint64) + _GOLDEN) + np.uint64(epoch))
-    random = _mixed(key + (np.arange(n, dtype=np.uint64) + np.uint64(1)) * _GOLDEN)
-    bound = np.arange(1, n + 1, dtype=np.uint64)
-    chosen = (((random >> np.uint64(32)) * bound) >> np.uint64(32)).tolist()
-    order = list(range(n))
-    for i in range(n - 1, 0, -1):
-        j = chosen[i]
-        order[i], order[j] = order[j], order[i]
-    return np.array(order, dtype=np.int64)
+# ---------------------------------------------------------------------------------------------- score, flow
 
 
 def targets_of(loss: Loss, part: EnginePart) -> NDArray[Any]:
@@ -166,17 +87,18 @@ def measure(
 ) -> NDArray[np.float64]:
     """The gradient flow on the first rows of a part: [layer, quantity], in double precision.
 
-    `previous` holds the parameters before the last update, for the update ratio (NaN without).
+    All units take part, with the statistics of these rows in batch_norm layers. `previous` holds the parameters before
+    the last update, for the update ratio (NaN without). The weights of a norm layer are its gain.
     """
     rows = EnginePart(part.X[:SAMPLE_ROWS], part.Y[:SAMPLE_ROWS], part.labels[:SAMPLE_ROWS])
     exact = parameters.astype(np.float64)
-    passed = forward(layers, exact, rows.X.astype(np.float64))
+    passed = forward(layers, exact, rows.X.astype(np.float64), batch_statistics=True)
     gradient, deltas = backward(layers, exact, passed, loss, targets_of(loss, rows))
     after = weights(layers, exact)
     before = weights(layers, exact if previous is None else previous.astype(np.float64))
     result = np.empty((len(layers), len(QUANTITIES)))
     for number, layer in enumerate(layers):
-        z, a = passed.z[number], passed.a[number + 1]
+        z, a = passed.z[number], passed.a[number]
         slopes = np.abs(layer.activation.slope(z))
         W = before[number][0]
         result[number] = (
@@ -213,6 +135,7 @@ class _Training:
         self.plan, self.data, self.after_step = plan, data, after_step
         self.parameters = plan.start.parameters.astype(dtype)
         self.moments = plan.start.moments.astype(dtype)
+        self.statistics = ~is_trained(plan.layers)
         self.step, self.epoch = plan.start.step, plan.start.epoch
         self.best, self.best_loss, self.best_epoch = plan.start.best, plan.start.best_loss, plan.start.best_epoch
         self.previous: Vector | None = None
@@ -260,9 +183,9 @@ class _Training:
             self.best, self.best_loss, self.best_epoch = self.parameters.copy(), valid_loss, self.epoch
 
     def update(self, batch: EnginePart) -> float:
-        """One step on one batch: forward, loss, backward, clip, the optimizer's rule."""
+        """One step on one batch: forward, loss, backward, clip, the optimizer's rule, running statistics."""
         plan = self.plan
-        passed = forward(plan.layers, self.parameters, batch.X)
+        passed = forward(plan.layers, self.parameters, batch.X, batch_statistics=True, dropout=(plan.seed, self.step))
         target = targets_of(plan.loss, batch)
         loss = plan.loss(passed.outputs, target)
         if not math.isfinite(loss):
@@ -275,6 +198,9 @@ class _Training:
         lr = float(plan.learning_rates[self.step])
         self.step += 1
         self.parameters, self.moments = plan.optimizer.step(self.parameters, gradient, self.moments, self.step, lr)
+        if self.statistics.any():
+            self.parameters[self.statistics] = running_statistics(plan.layers, self.previous, passed)
+            self.moments[:, self.statistics] = 0
         self.after_step()
         return loss
 

@@ -26,7 +26,7 @@ from schuss.engines import QUANTITIES
 from schuss.engines.encoded import default_loss, engine_data, n_outputs
 from schuss.engines.reference import measure
 from schuss.errors import unknown_name
-from schuss.layers import Layer
+from schuss.layers import Layer, stages
 from schuss.losses import Loss, find_loss
 from schuss.network import Network
 from schuss.wording import for_json
@@ -43,7 +43,7 @@ def _known(quantity: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class GradientFlow:
-    """One measurement of the hidden layers, from the input on.
+    """One measurement of the hidden layers, from the input on: one row a Dense, with the norms that follow it.
 
     Every quantity of `schuss.engines.QUANTITIES` is an attribute, an array with one number a layer:
 
@@ -53,6 +53,8 @@ class GradientFlow:
     saturated : share of rows × units whose |φ′(z)| is below 1 % of φ's usual slope
     dead : share of units whose φ′ is 0 on every row
     update_ratio : root mean square of the last update of W over that of W; NaN before training
+
+    z is that of the Dense; where norms follow it, φ and its z are those of the last of them, also in `layers`.
     """
 
     layers: tuple[Layer, ...]
@@ -171,7 +173,17 @@ def flow(network: Network, data: object, *, seed: int = 0, loss: str | Loss | No
     return hidden_flow(layers, measure(layers, chosen, parameters, engine_data(dataset, chosen).train))
 
 
+_OF_STAGE = [QUANTITIES.index(name) for name in ("activation_mean", "activation_rms", "saturated", "dead")]
+
+
 def hidden_flow(layers: tuple[Layer, ...], values: NDArray[np.float64], epoch: int = 0) -> GradientFlow:
-    """The measurement of the hidden layers out of that of all layers; without hidden layers, of the output layer."""
-    hidden = max(len(layers) - 1, 1)
-    return GradientFlow(layers[:hidden], values[:hidden], epoch)
+    """The measurement of the hidden layers out of that of all layers; without hidden layers, of the output layer.
+
+    A row is a dense layer; what is said of φ comes from the last layer of its stage, the norms that follow it.
+    """
+    found = stages(layers)
+    first, last = np.array(found[:-1] or found).T
+    shown = values[first]
+    shown[:, _OF_STAGE] = values[last][:, _OF_STAGE]
+    described = (layers[a]._replace(activation=layers[b].activation) for a, b in zip(first, last, strict=True))
+    return GradientFlow(tuple(described), shown, epoch)

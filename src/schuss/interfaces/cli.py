@@ -28,7 +28,9 @@ from schuss.interfaces.options import (
     CsvFile,
     DataArgument,
     Depth,
+    Dropout,
     Epochs,
+    Fix,
     Init,
     Json,
     LearningRate,
@@ -36,9 +38,11 @@ from schuss.interfaces.options import (
     MaybeActivation,
     MaybeBatchSize,
     MaybeDepth,
+    MaybeDropout,
     MaybeEpochs,
     MaybeInit,
     MaybeLoss,
+    MaybeNorm,
     MaybeOptimizer,
     MaybePictures,
     MaybeSchedule,
@@ -48,6 +52,7 @@ from schuss.interfaces.options import (
     OptimizerList,
     Patience,
     Pictures,
+    Residual,
     Resume,
     RunArgument,
     Save,
@@ -137,6 +142,8 @@ def schuss(
     $ schuss fit churn.csv --target Exited --save churn.schuss
 
     $ schuss flow digits --depth 20 --activation sigmoid
+
+    $ schuss doctor digits --depth 20 --activation sigmoid
     """
 
 
@@ -154,6 +161,9 @@ def compare(
     depth: Depth = 4,
     width: Width = 64,
     init: Init = "auto",
+    norm: MaybeNorm = None,
+    residual: Residual = False,
+    dropout: Dropout = 0.0,
     epochs: Epochs = 20,
     batch_size: BatchSize = 32,
     target: Target = None,
@@ -188,6 +198,9 @@ def compare(
                 width=width,
                 batch_size=batch_size,
                 init=init,
+                norm=norm,
+                residual=residual,
+                dropout=dropout,
                 seed=seed,
                 threads=threads,
                 progress=progress,
@@ -210,6 +223,9 @@ def fit(
     depth: MaybeDepth = None,
     width: MaybeWidth = None,
     init: MaybeInit = None,
+    norm: MaybeNorm = None,
+    residual: Residual = False,
+    dropout: MaybeDropout = None,
     optimizer: MaybeOptimizer = None,
     lr: LearningRate = None,
     batch_size: MaybeBatchSize = None,
@@ -235,7 +251,10 @@ def fit(
     """
     output = Output(json, out, [save])
     before = None if resume is None else sc.load_run(resume)
-    network = _network(before, activation=activation, depth=depth, width=width, init=init)
+    network = _network(
+        before, activation=activation, depth=depth, width=width, init=init,
+        norm=norm, residual=residual or None, dropout=dropout,
+    )  # fmt: skip
     recipe = _recipe(
         before, optimizer, lr,
         batch_size=batch_size, epochs=epochs, loss=loss, schedule=schedule, patience=patience, clip_norm=clip_norm,
@@ -286,10 +305,65 @@ def _truth(data: str, run: sc.Run) -> Iterator[Table]:
 
 def _say_diverged(run: sc.Run) -> None:
     fail(
-        f"the network diverged at step {run.outcome.diverged_step} in layer {run.outcome.diverged_layer}: "
+        f"the network diverged at step {run.outcome.diverged_step} in layer {run.diverged_layer}: "
         "its numbers grew beyond all bounds. Lower the learning rate (--lr), or clip the gradient (--clip-norm 1).",
         DIVERGED,
     )
+
+
+# ---------------------------------------------------------------------------------------------- doctor
+
+
+@app.command(rich_help_panel="Commands")
+def doctor(
+    data: DataArgument,
+    *,
+    activation: MaybeActivation = None,
+    depth: MaybeDepth = None,
+    width: MaybeWidth = None,
+    init: MaybeInit = None,
+    optimizer: MaybeOptimizer = None,
+    lr: LearningRate = None,
+    batch_size: MaybeBatchSize = None,
+    epochs: MaybeEpochs = None,
+    loss: MaybeLoss = None,
+    schedule: MaybeSchedule = None,
+    patience: Patience = None,
+    clip_norm: ClipNorm = None,
+    seeds: Seeds = 3,
+    fix: Fix = None,
+    target: Target = None,
+    task: Task = None,
+    seed: Seed = 0,
+    threads: Threads = None,
+    json: Json = None,
+) -> None:
+    """Why does this network not learn? The cause, its evidence, the cure, and the proof.
+
+    $ schuss doctor digits --depth 20 --activation sigmoid --init glorot_normal --optimizer sgd
+
+    $ schuss doctor churn.csv --target Exited --lr 3 --fix mended.py
+    """
+    output = Output(json, files=[fix])
+    network = _network(None, activation=activation, depth=depth, width=width, init=init)
+    recipe = _recipe(
+        None, optimizer, lr,
+        batch_size=batch_size, epochs=epochs, loss=loss, schedule=schedule, patience=patience, clip_norm=clip_norm,
+    )  # fmt: skip
+    dataset = sc.load(data, target, task=task)
+    output.show_data(dataset)
+    code = 0
+    try:
+        with shown_progress() as progress:
+            found = sc.doctor(network, dataset, recipe, seed=seed, seeds=seeds, threads=threads, progress=progress)
+    except sc.VisitInterrupted as interrupt:
+        found, code = interrupt.diagnosis, INTERRUPTED
+        typer.echo(f"{interrupt}; what is known so far follows.", err=True)
+    output.write_json(found.to_json)
+    output.show(*found.report())
+    if fix is not None:
+        describe.write_fix(found, fix, describe.loading(data, target, task), output)
+    raise typer.Exit(code)
 
 
 # ---------------------------------------------------------------------------------------------- predict, flow
@@ -333,6 +407,9 @@ def flow(
     depth: Depth = 4,
     width: Width = 64,
     init: Init = "auto",
+    norm: MaybeNorm = None,
+    residual: Residual = False,
+    dropout: Dropout = 0.0,
     loss: MaybeLoss = None,
     target: Target = None,
     task: Task = None,
@@ -350,13 +427,16 @@ def flow(
     if threads is not None:
         positive_integer("threads", threads)  # taken as by all commands; this one computes on a single core
     output = Output(json, out)
-    network = _network(None, activation=activation, depth=depth, width=width, init=init)
+    network = _network(
+        None, activation=activation, depth=depth, width=width, init=init,
+        norm=norm, residual=residual, dropout=dropout,
+    )  # fmt: skip
     dataset = sc.load(data, target, task=task)
     output.show_data(dataset)
     measured = sc.flow(network, dataset, seed=seed, loss=loss)
     output.write_json(measured.to_json)
     output.show(tables.flow_table(measured))
-    output.draw(f"flow-{dataset.name}", {network.hidden[0].activation.name: measured.plot})
+    output.draw(f"flow-{dataset.name}", {measured.layers[0].activation.name: measured.plot})
 
 
 # ---------------------------------------------------------------------------------------------- what there is

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import schuss as sc
 from schuss import formulas, tables, wording
 from schuss.interfaces.output import Output
+from schuss.writing import write_atomically
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,6 +41,25 @@ def show_run(run: sc.Run, output: Output, *more: Table) -> None:
     output.show(f"{run.status} after {state.epoch} epochs, {state.step} updates, {run.outcome.seconds:.3f} s.")
 
 
+def loading(data: str, target: str | None, task: str | None) -> str:
+    """The Python expression that loads what the command line named.
+
+    >>> loading("churn.csv", "Exited", None)
+    "sc.load('churn.csv', 'Exited')"
+    """
+    wanted = ([repr(target)] if target is not None else []) + ([f"task={task!r}"] if task is not None else [])
+    return f"sc.load({', '.join([repr(data), *wanted])})"
+
+
+def write_fix(diagnosis: sc.Diagnosis, file: Path, load: str, output: Output) -> None:
+    """The cured network as a script, if there is a cure."""
+    if not any(finding.cure for finding in diagnosis.findings):
+        output.show(f"{file} was not written: there is no cure to write.")
+        return
+    write_atomically(file, diagnosis.script(load).encode())
+    output.show(f"script: {file}")
+
+
 def run_json(run: sc.Run) -> dict[str, Any]:
     """A run as plain values; what is not a finite number is None.
 
@@ -53,7 +74,7 @@ def run_json(run: sc.Run) -> dict[str, Any]:
         "valid_loss": wording.for_json(outcome.losses[1]),
         "test_score": None if run.status == "diverged" else wording.for_json(outcome.scores[2]),
         "diverged_step": outcome.diverged_step,
-        "diverged_layer": outcome.diverged_layer,
+        "diverged_layer": run.diverged_layer,
         "history": {name: [wording.for_json(x) for x in values.tolist()] for name, values in run.history.items()},
     }
 

@@ -36,6 +36,7 @@ MaybePictures: TypeAlias = Annotated[Path | None, _option("FOLDER", "Draw a pict
 CsvFile: TypeAlias = Annotated[Path, _option("FILE", "Where the CSV goes; - is standard output.")]
 Save: TypeAlias = Annotated[Path | None, _option("FILE", "Keep the run, for predict and --resume.")]
 Resume: TypeAlias = Annotated[Path | None, _option("FILE", "Train a kept run on, up to --epochs in all.")]
+Fix: TypeAlias = Annotated[Path | None, _option("FILE", "Write the cured network as a Python script that runs.")]
 RunArgument: TypeAlias = Annotated[Path, typer.Argument(metavar="RUN", help="A file that fit --save wrote.")]
 TABLE = "A file with the columns that the run was trained on."
 TableArgument: TypeAlias = Annotated[str, typer.Argument(metavar="TABLE", help=TABLE)]
@@ -56,6 +57,13 @@ MaybeWidth: TypeAlias = Annotated[int | None, _option("N", "Units of each hidden
 INIT = "Initial weights: auto, glorot_normal, he_normal, 'normal(std=0.1)', …"
 Init: TypeAlias = Annotated[str, _option("NAME", INIT)]
 MaybeInit: TypeAlias = Annotated[str | None, _option("NAME", INIT, unset="auto")]
+MaybeNorm: TypeAlias = Annotated[
+    str | None, _option("NAME", "Normalize before each activation: batch, layer or rms.", unset="none")
+]
+Residual: TypeAlias = Annotated[bool, typer.Option("--residual", help="Add each hidden layer's input to its output.")]
+DROPOUT = "Share of each hidden layer's outputs that training sets to zero."
+Dropout: TypeAlias = Annotated[float, _option("RATE", DROPOUT)]
+MaybeDropout: TypeAlias = Annotated[float | None, _option("RATE", DROPOUT, unset="0")]
 
 # ---------------------------------------------------------------------------------------------- the training
 
