@@ -14,7 +14,8 @@ import schuss as sc
 from benchmarks.zoo.setups import Setup
 from schuss.engines import SAMPLE_ROWS, EnginePart
 from schuss.engines.encoded import engine_data
-from schuss.engines.reference import backward, forward, targets_of, weights
+from schuss.engines.passes import backward, forward, weights
+from schuss.engines.reference import targets_of
 
 Array = NDArray[Any]
 MOMENTS = 40  # of a longer training every second, third, … epoch is looked at
@@ -99,7 +100,7 @@ def moment(setup: Setup, run: sc.Run, parameters: Array, epoch: int) -> Moment:
         gradient=[W for W, _ in slopes],
         gradient_bias=[b for _, b in slopes],
         z=passed.z,
-        a=passed.a[1:],
+        a=passed.a,
         score=replace(run, outcome=replace(run.outcome, state=replace(run.outcome.state, parameters=parameters))).score(
             setup.data.train
         ),
