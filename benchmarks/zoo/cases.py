@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,7 @@ PER_CAUSE = 15
 HEALTHY_CASES = 75
 CANDIDATES = 12  # drawn at once for each cause that lacks cases
 ROUNDS = 25
-OTHER_RATE = ("no_nonlinearity", "plateau_of_full_batch")  # the faulty network, too, has the best rate for it
+AT_NO_RATE = ("no_nonlinearity", "plateau_of_full_batch")  # faults that show at every rate, not at the twin's alone
 
 
 @dataclass(frozen=True)
@@ -82,17 +83,37 @@ def _accepted(half: Half, causes: Sequence[str], random: dict[str, Generator], t
         for cause in causes
         for _ in range(CANDIDATES)
     ]
+    twins = _healthy(drawn, threads)
+    spoiled = [FAULTS[cause].spoil(random[cause], half, twin) if cause in FAULTS else twin for cause, twin, _ in twins]
+    for (cause, twin, gain), setup, runs in zip(twins, spoiled, from_seeds(spoiled, threads), strict=True):
+        if cause == HEALTHY or (
+            all(is_proved(cause, setup, run, gain) for run in runs)
+            and not (cause in AT_NO_RATE and is_mended_by_rate(setup, gain, threads))
+        ):
+            yield Case("", cause, setup, twin, gain, median_gain(setup, runs))
+
+
+def _healthy(drawn: Sequence[tuple[str, Setup]], threads: int | None) -> list[tuple[str, Setup, float]]:
+    """(cause, twin, gain) of those that are healthy from every seed at the rate that is best from the first one."""
     tuned = best_rates([setup for _, setup in drawn], threads)
-    pairs = [(cause, *pair) for (cause, _), pair in zip(drawn, tuned, strict=True) if setups.is_healthy(*pair)]
-    spoiled = [FAULTS[cause].spoil(random[cause], half, twin) if cause in FAULTS else twin for cause, twin, _ in pairs]
-    runs = setups.train(spoiled, threads)
-    for number, setup in enumerate(spoiled):
-        if pairs[number][0] in OTHER_RATE:
-            ((spoiled[number], runs[number]),) = best_rates([setup], threads)
-    for (cause, twin, twin_run), setup, run in zip(pairs, spoiled, runs, strict=True):
-        twin_gain = setups.run_gain(twin, twin_run)
-        if cause == HEALTHY or is_proved(cause, setup, run, twin_gain):
-            yield Case("", cause, setup, twin, twin_gain, setups.run_gain(setup, run))
+    promising = [
+        (cause, setup) for (cause, _), (setup, run) in zip(drawn, tuned, strict=True) if setups.is_healthy(setup, run)
+    ]
+    return [
+        (cause, setup, median_gain(setup, runs))
+        for (cause, setup), runs in zip(promising, from_seeds([setup for _, setup in promising], threads), strict=True)
+        if all(setups.is_healthy(setup, run) for run in runs)
+    ]
+
+
+def from_seeds(candidates: Sequence[Setup], threads: int | None) -> list[list[sc.Run]]:
+    """The runs of each from its own seed and those after it."""
+    runs = setups.train([setup for candidate in candidates for setup in candidate.from_seeds()], threads)
+    return [runs[at : at + setups.SEEDS] for at in range(0, len(runs), setups.SEEDS)]
+
+
+def median_gain(setup: Setup, runs: Sequence[sc.Run]) -> float:
+    return statistics.median(setups.run_gain(setup, run) for run in runs)
 
 
 def best_rates(candidates: Sequence[Setup], threads: int | None) -> list[tuple[Setup, sc.Run]]:
@@ -115,6 +136,12 @@ def is_proved(cause: str, setup: Setup, run: sc.Run, twin_gain: float) -> bool:
     if cause == "nothing_to_learn":
         return setups.never_beats_constant(setup, run)
     return setups.is_clearly_worse(setup, run, twin_gain)
+
+
+def is_mended_by_rate(setup: Setup, twin_gain: float, threads: int | None) -> bool:
+    """Whether another learning rate would do as well."""
+    ((best, run),) = best_rates([setup], threads)
+    return not setups.is_clearly_worse(best, run, twin_gain)
 
 
 def announce(what: str) -> None:

@@ -13,8 +13,9 @@ import schuss as sc
 from benchmarks.zoo.problems import UNSPOILED, Spoil, dataset
 from schuss.optimizers import find_optimizer
 
+SEEDS = 3  # a network is healthy, or shows its fault, from each of so many seeds in a row
 RATES = 7  # a network's learning rate is the best of so many, spread over its optimizer's range
-REACHED = 0.85  # share of the usual gain in validation loss that a healthy network reaches
+REACHED = 0.85  # share of the usual gain that a healthy network reaches, on training and validation part
 GIVEN_BACK = 0.05  # of the constant predictor's loss: what validation may lose again after its best epoch
 WORSE = 0.7  # a faulty network gains at most this share of its twin's gain
 RESTORED = 0.9  # a cured one at least this share
@@ -67,6 +68,10 @@ class Setup:
         """The same training at every learning rate that is tried."""
         low, high = find_optimizer(self.optimizer).search
         return [self.at_rate(rate) for rate in np.geomspace(low, high, RATES)]
+
+    def from_seeds(self) -> list[Setup]:
+        """The same training from its own seed and those after it."""
+        return [replace(self, seed=self.seed + i) for i in range(SEEDS)]
 
     def plain(self) -> dict[str, Any]:
         return asdict(self) | {"spoil": list(self.spoil), "biased": list(self.biased)}
@@ -131,7 +136,8 @@ def is_healthy(setup: Setup, run: sc.Run) -> bool:
     constant = constant_losses(setup.data)[1]
     valid = run.history["valid_loss"]
     wanted = REACHED * usual_valid_gain(setup.problem)
-    return bool(1 - valid[-1] / constant >= wanted and valid[-1] <= np.nanmin(valid) + GIVEN_BACK * constant)
+    gains = run_gain(setup, run), 1 - valid[-1] / constant
+    return bool(min(gains) >= wanted and valid[-1] <= np.nanmin(valid) + GIVEN_BACK * constant)
 
 
 def is_overfit(setup: Setup, run: sc.Run) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,7 +40,7 @@ class Trace:
 
     setup: Setup
     moments: list[Moment]  # the first before training
-    train_loss: Array  # an entry an epoch
+    train_loss: Array  # an entry an epoch; infinite for the one in which it diverged
     valid_loss: Array
     valid_score: Array
     diverged: bool
@@ -61,28 +61,26 @@ class Trace:
 
 
 def trace(setup: Setup) -> Trace:
-    """Train again, from moment to moment: by `resume`, which changes no bit."""
-    data, recipe = setup.data, setup.recipe
-    stride = math.ceil(recipe.epochs / MOMENTS)
-    stops = [*range(stride, recipe.epochs, stride), recipe.epochs]
+    runs = list(stages(setup))
+    last = runs[-1]
+    before = setup.network.initial(last.layers[0].n_in, last.layers[-1].n_out, setup.seed)
+    moments = [moment(setup, last, before, 0)]
+    moments += [moment(setup, run, run.parameters, run.recipe.epochs) for run in runs]
+    diverged = last.status == "diverged"
+    losses = [np.append(last.history[name], [np.inf] * diverged) for name in ("train_loss", "valid_loss")]
+    return Trace(setup, moments, *losses, valid_score=last.history["score"], diverged=diverged)
+
+
+def stages(setup: Setup) -> Iterator[sc.Run]:
+    """Train again, from moment to moment, until it diverges: by `resume`, which changes no bit."""
+    stride = math.ceil(setup.epochs / MOMENTS)
     run: sc.Run | None = None
-    moments: list[Moment] = []
-    for epoch in stops:
-        run = sc.fit(setup.network, data, replace_epochs(recipe, epoch), seed=setup.seed, resume=run, threads=1)
-        if not moments:
-            before = setup.network.initial(run.layers[0].n_in, run.layers[-1].n_out, setup.seed)
-            moments.append(moment(setup, run, before, 0))
-        moments.append(moment(setup, run, run.parameters, epoch))
+    for epochs in [*range(stride, setup.epochs, stride), setup.epochs]:
+        recipe = sc.Recipe(setup.optimizer, batch_size=setup.batch_size, epochs=epochs)
+        run = sc.fit(setup.network, setup.data, recipe, seed=setup.seed, resume=run, threads=1)
+        yield run
         if run.status == "diverged":
             break
-    history = run.history if run else {}
-    return Trace(
-        setup, moments, history["train_loss"], history["valid_loss"], history["score"], run.status == "diverged"
-    )
-
-
-def replace_epochs(recipe: sc.Recipe, epochs: int) -> sc.Recipe:
-    return sc.Recipe(recipe.optimizer, batch_size=recipe.batch_size, epochs=epochs)
 
 
 @np.errstate(all="ignore")
