@@ -322,6 +322,9 @@ def doctor(
     depth: MaybeDepth = None,
     width: MaybeWidth = None,
     init: MaybeInit = None,
+    norm: MaybeNorm = None,
+    residual: Residual = False,
+    dropout: MaybeDropout = None,
     optimizer: MaybeOptimizer = None,
     lr: LearningRate = None,
     batch_size: MaybeBatchSize = None,
@@ -345,7 +348,10 @@ def doctor(
     $ schuss doctor churn.csv --target Exited --lr 3 --fix mended.py
     """
     output = Output(json, files=[fix])
-    network = _network(None, activation=activation, depth=depth, width=width, init=init)
+    network = _network(
+        None, activation=activation, depth=depth, width=width, init=init,
+        norm=norm, residual=residual or None, dropout=dropout,
+    )  # fmt: skip
     recipe = _recipe(
         None, optimizer, lr,
         batch_size=batch_size, epochs=epochs, loss=loss, schedule=schedule, patience=patience, clip_norm=clip_norm,

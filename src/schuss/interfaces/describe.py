@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import schuss as sc
 from schuss import formulas, tables, wording
-from schuss.interfaces.output import Output
+from schuss.interfaces.output import STDOUT, Output
 from schuss.writing import write_atomically
 
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ def write_fix(diagnosis: sc.Diagnosis, file: Path, load: str, output: Output) ->
     """The cured network as a script, if there is a cure."""
     if not any(finding.cure for finding in diagnosis.findings):
         output.show(f"{file} was not written: there is no cure to write.")
+        return
+    if file == STDOUT:
+        sys.stdout.write(diagnosis.script(load))
         return
     write_atomically(file, diagnosis.script(load).encode())
     output.show(f"script: {file}")

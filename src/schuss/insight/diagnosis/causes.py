@@ -91,7 +91,7 @@ SUSPECTS = (
     ),
     Suspect("learning_rate_too_high", signs.rate_too_high, cures.lower_rates, (cures.CLIPPED,)),
     Suspect("dead_units", signs.died, _always(cures.LEAKY_RELU), (cures.LAYER_NORM,)),
-    Suspect("learning_rate_too_low", signs.rate_too_low, cures.higher_rates, (cures.ADAM,)),
+    Suspect("learning_rate_too_low", signs.rate_too_low, cures.higher_rates, (cures.ADAM, cures.LONGER)),
     Suspect(
         "plateau_of_full_batch", signs.full_batch, _always(cures.BATCHES, cures.SGD, cures.MOMENTUM), (cures.ADAM,)
     ),

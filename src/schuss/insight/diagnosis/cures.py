@@ -231,6 +231,11 @@ CLIPPED = Cure(
     "cut a gradient that is longer than 1 down to it",
     lambda case: case._replace(recipe=replace(case.recipe, clip_norm=1.0)),
 )
+LONGER = Cure(
+    "epochs × 4",
+    "keep the rate, and train four times as long",
+    lambda case: case._replace(recipe=replace(case.recipe, epochs=4 * case.recipe.epochs)),
+)
 PATIENCE = Cure(
     "patience 5",
     "stop when the validation loss has not fallen for 5 epochs, and keep the best weights",

@@ -40,7 +40,7 @@ def report(diagnosis: Diagnosis) -> list[str | Table]:
     network, recipe, _ = diagnosis.case
     parts: list[str | Table] = [_wrapped(f"{_described(network)}; {recipe}"), _budget(diagnosis), ""]
     if diagnosis.healthy and diagnosis.before is not None:
-        parts += [_wrapped(f"Healthy: {_course(diagnosis.before)} Nothing keeps this network from learning."), ""]
+        parts += [_wrapped(f"Healthy: nothing keeps this network from learning. {_course(diagnosis.before)}"), ""]
     for number, finding in enumerate(diagnosis.findings, 1):
         parts += _finding(finding, number, diagnosis)
     if not diagnosis.complete:
@@ -81,8 +81,9 @@ def _course(before: Result) -> str:
     if not math.isfinite(before.train_loss):
         return "The training diverged."
     return (
-        f"training removed {100 * before.learned:.0f} % of the constant predictor's loss on the rows it learned from, "
-        f"{100 * before.valid_learned:.0f} % on others."
+        f"Training removed {100 * before.learned:.0f} % of the constant predictor's loss on the rows it learned from and "
+        f"{100 * before.valid_learned:.0f} % on others; the gradient that reaches layer 1 is "
+        f"{significant(before.first_layer)} of that of the last hidden layer."
     )
 
 

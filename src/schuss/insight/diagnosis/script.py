@@ -60,7 +60,13 @@ def as_script(case: Case, cure: Cure, seed: int, load: str | None = None) -> str
     if cure.on_data:
         head.append(f"from schuss.insight.diagnosis import {cure.on_data}")
     data_after = f"{cure.on_data}(data)" if cure.on_data else "data"
-    written = [*head, *writer.definitions.values(), *([""] * (2 if writer.definitions else 1)), *body, _RUN.format(seed=seed, data_after=data_after)]
+    written = [
+        *head,
+        *writer.definitions.values(),
+        *([""] * (2 if writer.definitions else 1)),
+        *body,
+        _RUN.format(seed=seed, data_after=data_after),
+    ]
     return "\n".join(written)
 
 

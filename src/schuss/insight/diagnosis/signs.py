@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -13,8 +12,7 @@ from schuss.insight.diagnosis.evidence import Evidence
 from schuss.wording import significant
 
 
-@dataclass(frozen=True)
-class Sign:
+class Sign(NamedTuple):
     """A suspicion: the layers (from 1), the figures that raise it, and what it does in words."""
 
     layers: tuple[int, ...]
@@ -154,32 +152,50 @@ def _update(seen: Evidence, layer: int) -> float:
     return float(np.median([run.after.update_ratio[layer] for run in seen.trained.runs]))
 
 
-def rate_too_high(seen: Evidence) -> Sign | None:
-    """Diverging, or worse at the end than it has been."""
-    rate = seen.case.recipe.optimizer.lr
+def rate_too_high(seen: Evidence) -> Sign:
+    """Always worth a try; what it does depends on whether the training diverged."""
+    rate, runs = seen.case.recipe.optimizer.lr, seen.trained.runs
+    diverged = float(np.mean([run.diverged for run in runs]))
+    rises = float(np.median([np.mean(np.diff(run.losses) > 0) if len(run.losses) > 1 else 0.0 for run in runs]))
+    shown = (
+        "The numbers grow beyond all bounds"
+        if diverged >= 0.5
+        else f"The loss goes up and down, up in {100 * rises:.0f} % of the epochs,"
+        if rises > 0.1
+        else "The loss does not go down"
+    )
     return Sign(
         (),
-        {"learning_rate": rate, "diverged": float(np.mean([run.diverged for run in seen.trained.runs]))},
-        "Steps are so long that they jump over the valley and up its other side.",
+        {"learning_rate": rate, "diverged": diverged, "rises": rises},
+        f"{shown} at a learning rate of {rate:g}: each step jumps over the valley and lands farther up on its other side.",
     )
 
 
-def rate_too_low(seen: Evidence) -> Sign | None:
+def rate_too_low(seen: Evidence) -> Sign:
+    """Always worth a try."""
+    rate, recipe = seen.case.recipe.optimizer.lr, seen.case.recipe
+    rows = len(seen.case.data.train)
+    updates = recipe.epochs * -(-rows // min(recipe.batch_size or rows, rows))
     return Sign(
         (),
-        {"learning_rate": seen.case.recipe.optimizer.lr},
-        "Steps are so short that the training ends long before the valley.",
+        {"learning_rate": rate, "updates": updates, "update_ratio_last": _update(seen, -1)},
+        f"At a learning rate of {rate:g}, {updates:,} updates end long before the valley: the last one changed the weights "
+        f"of the last hidden layer by {significant(_update(seen, -1))} of their size. The same updates with longer steps "
+        "get there.",
     )
 
 
 def full_batch(seen: Evidence) -> Sign | None:
-    rows, batch = len(seen.case.data.train), seen.case.recipe.batch_size
-    if batch is not None and batch < rows / 2:
+    """Few updates, each without noise."""
+    rows, recipe = len(seen.case.data.train), seen.case.recipe
+    if recipe.batch_size is not None and 2 * recipe.batch_size <= rows:
         return None
     return Sign(
         (),
-        {"updates": seen.case.recipe.epochs, "rows": rows},
-        f"The whole training part of {rows} rows makes one update: {seen.case.recipe.epochs} updates in all, without the noise that gets descent off a plateau.",
+        {"rows": rows, "updates": recipe.epochs},
+        f"All {rows} rows make one update, so that {recipe.epochs} epochs are {recipe.epochs} updates, without the noise "
+        "that carries descent off a plateau; no learning rate makes up for it. In mini-batches the same passes over the "
+        f"data make {recipe.epochs * -(-rows // 32):,} updates.",
     )
 
 

@@ -54,5 +54,8 @@ OVERFITTED = 0.5
 LEARNABLE = 0.15
 """Removing so much of the loss on the validation part shows by itself that there is something to learn."""
 
+LEARNED_BY_OTHERS = 0.3
+"""From here on a small network that learned on the validation part has not done so by chance, on few rows either."""
+
 BY_CHANCE = 5.0
 """How many standard deviations out-of-sample predictions must agree better with the target than with a shuffled one."""

@@ -85,9 +85,12 @@ class _Visit:
         self.laboratory = Laboratory(seeds, threads, progress)
         self.began = time.perf_counter()
         self.own: Measured | None = None
+        self.proved: list[tuple[Suspect, Sign, list[Trial]]] = []  # suspects of which a direct cure helps
         self.findings: list[Finding] = []
 
     def diagnosis(self, *, complete: bool = True) -> Diagnosis:
+        """What is known so far."""
+        self.conclude()
         return Diagnosis(
             case=self.given,
             examined=self.case,
@@ -103,34 +106,39 @@ class _Visit:
         """Train the case; then try the suspects, root causes first, until one is proved."""
         (self.own,) = self.laboratory.measure([self.case])
         seen = Evidence(self.case, self.own, self.seeds[0])
-        if (sign := nothing_to_learn(seen)) is not None:
-            self.name("nothing_to_learn", sign, self.own)
+        if (sign := nothing_to_learn(seen)) is not None and not self.others_learn():
+            self.findings.append(Finding("nothing_to_learn", *sign, Result.of(self.own)))
         elif (sign := OVERFITTING.look(seen)) is not None:
-            self.name(OVERFITTING.cause, sign, self.own, self.try_cures(OVERFITTING, self.own))
+            self.proved.append((OVERFITTING, sign, self.try_cures(OVERFITTING, self.own)))
         elif self.own.learned < thresholds.LEARNS:
             self.search(seen)
 
+    def others_learn(self) -> bool:
+        """Whether a small network that is known to learn learns from this data, on data too small for statistics."""
+        data, at_least = self.case.data, 500
+        recipe = Recipe("adam(lr=0.01)", epochs=max(20, 32 * at_least // len(data.train)))
+        references = [Case(mlp([32, 32], name), recipe, data) for name in ("tanh", "relu")]
+        return max(m.best_valid_learned for m in self.laboratory.measure(references)) >= thresholds.LEARNED_BY_OTHERS
+
     def search(self, seen: Evidence) -> None:
         """Try the suspects in order; one that restores learning fully ends the search."""
-        found: list[tuple[Suspect, Sign, list[Trial]]] = []
         for suspect in SUSPECTS:
             sign = suspect.look(seen)
             if sign is None:
                 continue
             trials = self.try_cures(suspect, seen.trained)
             if any(trial.helps and trial.direct for trial in trials):
-                found.append((suspect, sign, trials))
+                self.proved.append((suspect, sign, trials))
                 if _best(trials) >= thresholds.LEARNS:
                     break
-        if found:
-            best = max(_best(trials) for _, _, trials in found)
-            suspect, sign, trials = next(each for each in found if _best(each[2]) >= thresholds.AS_GOOD * best)
-            self.name(suspect.cause, sign, seen.trained, trials)
 
-    def name(self, cause: str, sign: Sign, own: Measured, trials: Sequence[Trial] = ()) -> None:
-        """Add a finding."""
-        found = Finding(cause, sign.layers, sign.figures, sign.explanation, Result.of(own), tuple(trials))
-        self.findings.append(found)
+    def conclude(self) -> None:
+        """Name the first of the proved suspects whose cure comes close to the best."""
+        if self.proved and self.own is not None:
+            best = max(_best(trials) for _, _, trials in self.proved)
+            suspect, sign, trials = next(p for p in self.proved if _best(p[2]) >= thresholds.AS_GOOD * best)
+            self.findings.append(Finding(suspect.cause, *sign, Result.of(self.own), tuple(trials)))
+            self.proved.clear()
 
     def try_cures(self, suspect: Suspect, own: Measured) -> list[Trial]:
         """Every cure of a suspect, measured in one population, and whether it helps and restores."""
@@ -149,4 +157,4 @@ class _Visit:
 
 def _best(trials: Sequence[Trial]) -> float:
     """The most that a direct cure has learned."""
-    return max(trial.after.learned for trial in trials if trial.helps and trial.direct)
+    return max((trial.after.learned for trial in trials if trial.helps and trial.direct), default=0.0)
