@@ -23,7 +23,7 @@ from benchmarks.zoo.setups import Setup
 PER_CAUSE = 15
 HEALTHY_CASES = 75
 CANDIDATES = 12  # drawn at once for each cause that lacks cases
-ROUNDS = 25
+ROUNDS = 40
 AT_NO_RATE = ("no_nonlinearity", "plateau_of_full_batch")  # faults that show at every rate, not at the twin's alone
 
 
