@@ -30,8 +30,8 @@ help:  ## show this list
 
 install: $(VENV)/.installed  ## create .venv and install schuss in it (again, if a source changed)
 
-run: $(VENV)/.installed  ## run `schuss compare digits`
-	@$(BIN)/schuss compare digits
+run: $(VENV)/.installed  ## run `schuss compare digits --plot`
+	@$(BIN)/schuss compare digits --plot
 
 test: $(VENV)/.installed $(VENV)/.test-tools  ## check style, types and import order, and run all tests
 	@echo "· ruff"

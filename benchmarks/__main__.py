@@ -20,6 +20,7 @@ HEADING = "## Last run\n"
 
 def main() -> None:
     options = parsed()
+    before = options.markdown.read_text().partition(HEADING)[0] if options.markdown else ""
     began = time.perf_counter()
     parts: list[str] = []
 
@@ -32,7 +33,6 @@ def main() -> None:
     if options.json:
         options.json.write_text(json.dumps(everything, indent=2) + "\n")
     if options.markdown:
-        before = options.markdown.read_text().partition(HEADING)[0]
         options.markdown.write_text("\n\n".join([f"{before}{HEADING.rstrip()}", *parts]) + "\n")
 
 
@@ -46,6 +46,11 @@ def parsed() -> argparse.Namespace:
 
         return split
 
+    def page(text: str) -> Path:
+        if not Path(text).is_file():
+            raise argparse.ArgumentTypeError(f"there is no page {text} whose last section could be replaced")
+        return Path(text)
+
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--shapes", type=listed(list(SHAPES)), default=list(SHAPES), help="some of T,S,D,M,L")
     parser.add_argument(
@@ -54,7 +59,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=5, help="measurements of each, of which the median counts")
     parser.add_argument("--quick", action="store_true", help="shorter measurements, without the comparison")
     parser.add_argument("--json", type=Path, help="where to write the figures for a machine")
-    parser.add_argument("--markdown", type=Path, help="a page whose last section, 'Last run', becomes this report")
+    parser.add_argument("--markdown", type=page, help="a page whose last section, 'Last run', becomes this report")
     return parser.parse_args()
 
 

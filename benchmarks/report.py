@@ -11,9 +11,10 @@ from benchmarks.shapes import POPULATION, Shape
 INCLUDED = (
     "A step of a peer is a batch drawn at random, forward, softmax cross-entropy, backward and Adam; it has its best "
     "number of threads. A step of schuss is a whole `fit_many` divided by its updates: initial weights, shuffling, the "
-    "history, the gradient flow and the evaluation after every epoch and at the end are in it. The peak is the highest "
-    "seen in this run, on as many cores as there are threads. × one and × many: how many times "
-    f"that of schuss the time is, with one network and with {POPULATION}."
+    "history, the gradient flow and the evaluation after every epoch and at the end are in it; of M and L the "
+    "initial weights and the first epoch are not. The peak is the highest seen in this run, on as many cores "
+    "as there are threads. × one and × many: how many times that of schuss the time is, with one network and with "
+    f"{POPULATION}."
 )
 
 

@@ -9,16 +9,6 @@
 namespace schuss::SCHUSS_BUILD {
 namespace {
 
-// Hides from the compiler where x comes from, at the cost of nothing, or of a copy to another register.
-SCHUSS_INLINE inline Vec opaque(Vec x) {
-#if defined(__x86_64__)
-  asm("" : "+v"(x));
-#elif defined(__aarch64__)
-  asm("" : "+w"(x));
-#endif
-  return x;
-}
-
 template <Operation operation> SCHUSS_INLINE inline Vec plain(Vec a, Vec b, Vec c) {
 #define SCHUSS_UNARY(name) \
   if constexpr (operation == Operation::name) return name(a);

@@ -132,7 +132,7 @@ class Lanes {
     constexpr std::size_t samples = kLaneChunk * V;
     const int widest = *std::max_element(sizes_.begin(), sizes_.end());
     for (int size : sizes_) values_.emplace_back(size * samples);
-    for (int i = 0; i < depth(); i++) slopes_.emplace_back(is_identity(*plan.layers[i].activation) ? 0 : outputs(i) * samples);
+    for (const LayerPlan &l : plan.layers) slopes_.emplace_back(is_identity(*l.activation) ? 0 : l.outputs * samples);
     for (Aligned<float> &buffer : delta_) buffer = Aligned<float>(widest * samples);
     targets_ = Aligned<float>(sizes_.back() * samples);
     losses_ = Aligned<float>(sizes_.back() * samples);

@@ -12,25 +12,29 @@ namespace schuss::SCHUSS_BUILD {
 
 constexpr float kNormEpsilon = 1e-5f, kBatchMomentum = 0.1f;
 
-// The mean of f(0), ..., f(count - 1). Four partial sums hide the latency of addition.
-template <class F> SCHUSS_INLINE inline Vec mean_of(int count, F f) {
+// f(0) + ... + f(count - 1). Four partial sums hide the latency of addition.
+template <class F> SCHUSS_INLINE inline Vec sum_of(int count, F f) {
   Vec sum[4] = {};
   int j = 0;
   for (; j + 4 <= count; j += 4) unroll<4>([&](auto k) SCHUSS_INLINE { sum[k] += f(j + k); });
   for (; j < count; j++) sum[0] += f(j);
-  return ((sum[0] + sum[1]) + (sum[2] + sum[3])) / static_cast<float>(count);
+  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+template <class F> SCHUSS_INLINE inline Vec mean_of(int count, F f) {
+  return sum_of(count, f) / static_cast<float>(count);
 }
 
-// means[feature] = the mean of f(x, feature) over the rows of a batch. `turned` is [panel][row][P features]. The sums of
-// P rows are added in double: a full batch may have a million rows.
+// means[feature] = the mean of f(x, feature) over the rows of a batch. `turned` is [panel][row][P features]. The sums
+// of P rows each are added in double: a full batch may have a million rows.
 template <class F> void means_over_rows(Shape s, Batch batch, const float *turned, float *means, F f) {
   const long samples = static_cast<long>(batch.slices()) * P;
   for (int lane = 0; lane < s.outputs; lane += V) {
     const float *t = turned + lane / P * samples * P + lane % P;
     double total[V] = {};
     for (int row = 0; row < batch.rows; row += P) {
-      Vec sum{};
-      for (int k = row; k < std::min(row + P, batch.rows); k++) sum += f(load(t + static_cast<long>(k) * P), lane);
+      const Vec sum = sum_of(std::min(P, batch.rows - row), [&](int k) SCHUSS_INLINE {
+        return f(load(t + static_cast<long>(row + k) * P), lane);
+      });
       for (int i = 0; i < V; i++) total[i] += static_cast<double>(sum[i]);
     }
     for (int i = 0; i < V; i++) means[lane + i] = static_cast<float>(total[i] / batch.rows);
@@ -49,11 +53,11 @@ class Norm {
   bool over_rows() const { return kind_ == Kind::batch_norm; }
   bool has_shift() const { return kind_ != Kind::rms_norm; }
 
-  // ---- before a slice is normalized, one of three
-  // Of the rows of a slice, each over its features.
+  // ---- what must be known before a slice is normalized
+  // Mean and rate of the rows of a slice, each over its features.
   void measure_slice(Batch batch, int slice, const float *x) {
     for (int lane = 0; lane < batch.vectors(slice) * V; lane += V) {
-      const auto entry = [&](int j) SCHUSS_INLINE { return load(x + j * P + lane); };
+      const auto entry = [&](int j) SCHUSS_INLINE { return load(x + static_cast<long>(j) * P + lane); };
       const Vec mean = kind_ == Kind::layer_norm ? mean_of(shape_.outputs, entry) : Vec{};
       const Vec variance = mean_of(shape_.outputs, [&](int j) SCHUSS_INLINE {
         const Vec distance = entry(j) - mean;
@@ -63,7 +67,7 @@ class Norm {
       store(rate_.data() + slice * P + lane, 1 / sqrt(variance + kNormEpsilon));
     }
   }
-  // Of every feature over the batch, whose inputs are turned. Notes where the running statistics go from here.
+  // Or of every feature over the batch, whose inputs are turned. Notes where the running statistics go from here.
   void measure_batch(Batch batch, const float *turned, const float *running) {
     means_over_rows(shape_, batch, turned, mean_.data(), [](Vec x, int) SCHUSS_INLINE { return x; });
     means_over_rows(shape_, batch, turned, rate_.data(), [&](Vec x, int feature) SCHUSS_INLINE {
@@ -79,7 +83,7 @@ class Norm {
       store(rate_.data() + j, 1 / sqrt(variance + kNormEpsilon));
     }
   }
-  // The running ones: mean, then variance, of every feature.
+  // Or as the running statistics say: the mean, then the variance of every feature.
   void use_running(const float *running) {
     const int n = width();
     std::copy_n(running, n, mean_.data());
@@ -96,33 +100,40 @@ class Norm {
       store(z + at, s.normal(load(x + at)) * gain[j] + (shift ? shift[j] : 0.f));
     });
   }
-  // δ·x̂, of which the gradient of the gain is the sum over the rows.
-  void multiply(Batch batch, int slice, const float *x, const float *delta, float *product) const {
-    each(batch, slice, [&](int, long at, const Statistics &s) SCHUSS_INLINE {
-      store(product + at, load(delta + at) * s.normal(load(x + at)));
-    });
+  // δ·x̂, of which the gradient of the gain is the sum over the rows. Of rows also takes the means of g and g·x̂.
+  void multiply(Batch batch, int slice, const float *x, const float *delta, const float *gain, float *product) {
+    if (over_rows())
+      return each(batch, slice, [&](int, long at, const Statistics &s) SCHUSS_INLINE {
+        store(product + at, load(delta + at) * s.normal(load(x + at)));
+      });
+    for (int lane = 0; lane < batch.vectors(slice) * V; lane += V) {
+      const int row = slice * P + lane;
+      const Vec mean = load(mean_.data() + row), rate = load(rate_.data() + row);
+      store(mean_gx_.data() + row, mean_of(shape_.outputs, [&](int j) SCHUSS_INLINE {
+        const long at = static_cast<long>(j) * P + lane;
+        const Vec result = load(delta + at) * ((load(x + at) - mean) * rate);
+        store(product + at, result);
+        return result * gain[j];
+      }));
+      if (kind_ == Kind::layer_norm)
+        store(mean_g_.data() + row, mean_of(shape_.outputs, [&](int j) SCHUSS_INLINE {
+          return load(delta + static_cast<long>(j) * P + lane) * gain[j];
+        }));
+    }
   }
   // ∂loss/∂x, times the slope of the layer before unless it is null. The means of g and g·x̂ must be there.
   void backward(Batch batch, int slice, const float *x, const float *delta, const float *gain, const float *slope,
                 float *out) const {
     each(batch, slice, [&](int j, long at, const Statistics &s) SCHUSS_INLINE {
-      const Vec g = load(delta + at) * gain[j], result = (g - s.mean_g - s.normal(load(x + at)) * s.mean_gx) * s.rate;
+      // Rounded like the mean: of a single row, whose rate is 316, nothing must be left.
+      const Vec g = opaque(load(delta + at) * gain[j]);
+      const Vec result = (g - s.mean_g - s.normal(load(x + at)) * s.mean_gx) * s.rate;
       store(out + at, slope ? result * load(slope + at) : result);
     });
   }
 
-  // ---- the means of g and g·x̂
-  // Over the features of the rows of a slice; `product` is δ·x̂.
-  void average_slice(Batch batch, int slice, const float *delta, const float *product, const float *gain) {
-    const auto mean = [&](const float *values, int lane) SCHUSS_INLINE {
-      return mean_of(shape_.outputs, [&](int j) SCHUSS_INLINE { return load(values + j * P + lane) * gain[j]; });
-    };
-    for (int lane = 0; lane < batch.vectors(slice) * V; lane += V) {
-      store(mean_g_.data() + slice * P + lane, kind_ == Kind::layer_norm ? mean(delta, lane) : Vec{});
-      store(mean_gx_.data() + slice * P + lane, mean(product, lane));
-    }
-  }
-  // Over the rows of the batch; also leaves the gradients of gain and shift. Both are turned.
+  // ---- over the batch
+  // The means of g and g·x̂ for every feature, and the gradients of gain and shift, from δ and δ·x̂, turned.
   void average_batch(Batch batch, const float *delta, const float *product, const float *gain, float *gain_gradient,
                      float *shift_gradient) {
     const auto average = [&](const float *turned, float *means, float *gradient) {

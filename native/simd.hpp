@@ -30,6 +30,16 @@ SCHUSS_INLINE inline Vec broadcast(float x) { return x - Vec{}; }  // x - 0 is x
 SCHUSS_INLINE inline Int bits(Vec x) { return reinterpret_cast<Int>(x); }
 SCHUSS_INLINE inline Vec from_bits(Int x) { return reinterpret_cast<Vec>(x); }
 
+// Hides from the compiler where x comes from, at the cost of nothing, or of a copy to another register.
+SCHUSS_INLINE inline Vec opaque(Vec x) {
+#if defined(__x86_64__)
+  asm("" : "+v"(x));
+#elif defined(__aarch64__)
+  asm("" : "+w"(x));
+#endif
+  return x;
+}
+
 // f(0), f(1), ..., f(N-1) with constants as arguments. With plain loops GCC keeps accumulator arrays on the stack.
 template <class F, int... I> SCHUSS_INLINE inline void unroll([[maybe_unused]] F f, std::integer_sequence<int, I...>) {
   (f(std::integral_constant<int, I>{}), ...);

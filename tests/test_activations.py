@@ -27,7 +27,6 @@ from schuss.activations import (
 )
 from schuss.errors import FormulaError, InvalidInput, UnknownName
 from schuss.expressions import Expression, exp
-from schuss.gaussian import gaussian_mean
 
 GOLDEN = golden("activations")
 GRID = GOLDEN["z"]
@@ -187,31 +186,6 @@ def test_formula_and_reference_are_given(name: str) -> None:
 def test_the_printed_formula_is_read_back(case: str) -> None:
     phi = find_activation(case)
     assert formula_activation(phi.text, "again").expression is phi.expression
-
-
-# ----------------------------------------------------------------------------------------------------- Gaussian means
-
-
-@pytest.mark.parametrize(
-    ("formula", "mean"),
-    [
-        ("1 + 0 * z", 1.0),
-        ("z", 0.0),
-        ("z ** 2", 1.0),
-        ("z ** 4", 3.0),
-        ("z ** 8", 105.0),
-        ("abs(z)", math.sqrt(2 / math.pi)),
-        ("maximum(z, 0) ** 2", 0.5),
-        ("exp(z)", math.exp(0.5)),
-        ("cos(z)", math.exp(-0.5)),
-        ("sigmoid(z)", 0.5),
-        ("z > 1", 0.5 * math.erfc(1 / math.sqrt(2))),
-        ("where(z > 0, z, 0.01 * z) ** 2", (1 + 1e-4) / 2),
-        ("z * erf(z)", 2 / math.sqrt(3 * math.pi)),
-    ],
-)
-def test_gaussian_means_are_the_closed_forms(formula: str, mean: float) -> None:
-    assert gaussian_mean(formula_activation(formula, "f").expression) == pytest.approx(mean, rel=1e-12, abs=1e-14)
 
 
 # ---------------------------------------------------------------------------------------------------------------- use

@@ -86,7 +86,7 @@ def without(*names: str) -> Callable[..., Any]:
 
 def test_compare_prints_and_writes_everything(schuss: Schuss) -> None:
     ended = schuss(
-        "compare", "iris", *SMALL, "--activations", "tanh,relu", "--optimizers", "gd,sgd", "--json", "r.json"
+        "compare", "iris", *SMALL, "--activations", "tanh,relu", "--optimizers", "gd,sgd", "--json", "r.json", "--plot"
     )
     assert ended.code == 0
     for expected in (
@@ -95,7 +95,7 @@ def test_compare_prints_and_writes_everything(schuss: Schuss) -> None:
         "networks/s", "result: r.json",
     ):  # fmt: skip
         assert expected in ended.out
-    pictures = [f"schuss-out/compare-iris-{what}.png" for what in ("loss", "learning-rates", "flow")]
+    pictures = [f"schuss-out/compare-iris-{what}.png" for what in ("scores", "loss", "learning-rates", "flow")]
     for picture in pictures:
         assert f"picture: {picture}" in ended.out
         assert Path(picture).read_bytes().startswith(b"\x89PNG")
@@ -143,7 +143,7 @@ def test_interrupted_compare_keeps_what_is_finished(schuss: Schuss, monkeypatch:
         raise sc.Interrupted(part)
 
     monkeypatch.setattr(sc, "compare", interrupted)
-    ended = schuss("compare", "iris", "--json", "r.json")
+    ended = schuss("compare", "iris", "--json", "r.json", "--plot")
     assert ended.code == 130
     assert "interrupted after 1 of 2 networks" in ended.err
     assert "Ranking on iris" in ended.out
@@ -196,7 +196,9 @@ def test_fit_options_reach_the_recipe(schuss: Schuss) -> None:
     assert str(run.recipe.optimizer) == "momentum(lr=0.003)"
     assert (run.recipe.batch_size, run.recipe.epochs, run.recipe.patience, run.recipe.clip_norm) == (16, 5, 3, 1.0)
     assert (str(run.loss), str(run.recipe.schedule), run.seed) == ("squared_error", "cosine(warmup=0.1)", 5)
-    assert Path("pictures/fit-wine-flow.png").exists()
+    assert {path.name for path in Path("pictures").iterdir()} == {
+        "fit-wine.png", "fit-wine-flow.png", "fit-wine-layers.png"
+    }  # fmt: skip
 
 
 def test_norm_residual_and_dropout_reach_the_network(schuss: Schuss) -> None:
@@ -307,11 +309,22 @@ def test_flow_shows_what_norms_and_residual_blocks_do(schuss: Schuss) -> None:
 
 def test_flow_prints_and_writes_everything(schuss: Schuss) -> None:
     ended = schuss(
-        "flow", "iris", "--depth", 20, "--activation", "sigmoid", "--init", "glorot_normal", "--json", "f.json"
+        "flow",
+        "iris",
+        "--depth",
+        20,
+        "--activation",
+        "sigmoid",
+        "--init",
+        "glorot_normal",
+        "--json",
+        "f.json",
+        "--plot",
     )
     assert ended.code == 0
     assert "The gradient vanishes, losing 0.6" in ended.out
     assert Path("schuss-out/flow-iris-sigmoid.png").exists()
+    assert Path("schuss-out/flow-iris-sigmoid-layers.png").exists()
     result = json.loads(Path("f.json").read_text())
     assert {"layers", "decades_per_layer"} <= set(result)
     keys = {
@@ -332,6 +345,76 @@ def test_flow_prints_and_writes_everything(schuss: Schuss) -> None:
     assert 0.5 < result["decades_per_layer"] < 0.75
 
 
+def test_flow_stands_beside_theory(schuss: Schuss) -> None:
+    ended = schuss("flow", "digits", "--depth", 8, "--activation", "sigmoid", "--json", "f.json", "--threads", 1)
+    assert ended.code == 0
+    result = json.loads(Path("f.json").read_text())
+    theory = result["theory"]
+    assert len(theory["relative"]) == len(theory["chi"]) == 8
+    assert theory["depth_scale"] == pytest.approx(0.53, abs=0.05)
+    assert result["through_training"] == []
+    for layer, relative in zip(result["layers"], theory["relative"], strict=True):
+        assert abs(math.log10(layer["relative"] / relative)) < 0.3
+    assert "theory: the same from φ and Var(W) alone" in ended.out
+    without = schuss("flow", "iris", "--init", "zeros")
+    assert "no prediction: the weights of layer 1 are all 0" in without.out
+    assert "theory:" not in without.out
+
+
+def test_flow_through_training(schuss: Schuss) -> None:
+    ended = schuss(
+        "flow", "iris", "--depth", 3, "--width", 8, "--activation", "tanh",
+        "--epochs", 5, "--optimizer", "sgd", "--lr", 0.1, "--batch-size", 16, "--json", "f.json", "--plot",
+    )  # fmt: skip
+    assert ended.code == 0
+    assert "Gradient flow at initialization" in ended.out
+    assert "Gradient flow through training" in ended.out
+    assert Path("schuss-out/flow-iris-tanh.png").exists()
+    assert Path("schuss-out/flow-iris-training.png").exists()
+    measured = json.loads(Path("f.json").read_text())["through_training"]
+    assert [each["epoch"] for each in measured] == [0, 1, 2, 4, 5]
+    run = sc.fit(sc.mlp([8] * 3, "tanh"), "iris", sc.Recipe("sgd(lr=0.1)", batch_size=16, epochs=5))
+    assert [each["layers"][0]["delta"] for each in measured] == run.flow["delta"][:, 0].tolist()
+
+
+def test_flow_says_which_options_need_a_training(schuss: Schuss) -> None:
+    for option, value in (("--optimizer", "sgd"), ("--lr", "0.1"), ("--batch-size", "8")):
+        ended = schuss("flow", "iris", option, value)
+        assert (ended.code, ended.out) == (2, "")
+        assert "without --epochs nothing is trained" in ended.err
+
+
+def test_flow_of_a_diverging_training_says_so_after_all_that_is_known(schuss: Schuss) -> None:
+    ended = schuss("flow", "diabetes", "--epochs", 2, "--optimizer", "sgd", "--lr", 1e6, "--json", "f.json")
+    assert ended.code == 1
+    assert "error: the network diverged at step" in ended.err
+    assert len(json.loads(Path("f.json").read_text())["through_training"]) >= 1
+
+
+def test_interrupted_flow_shows_the_untrained_network(schuss: Schuss, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any, **__: Any) -> sc.Run:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sc, "fit", interrupted)
+    ended = schuss("flow", "iris", "--epochs", 3, "--json", "f.json")
+    assert ended.code == 130
+    assert "only the untrained network is shown" in ended.err
+    assert "Gradient flow at initialization" in ended.out
+    assert json.loads(Path("f.json").read_text())["through_training"] == []
+
+
+def test_tailored_activations_by_name(schuss: Schuss) -> None:
+    wanted = "tailor(sigmoid, depth=50)"
+    assert schuss("fit", "iris", "--activation", wanted, "--epochs", 1).code == 0
+    shown = schuss("activations", wanted, "--out", ".").out
+    assert "alpha=0.835" in shown
+    assert r"\gamma \, \left(" in shown
+    assert Path("activation-tailor-sigmoid-depth-50.png").exists()
+    ended = schuss("compare", "iris", "--activations", f"{wanted}, tanh", "--optimizers", "adam", *SMALL)
+    assert wanted in ended.out
+    assert "cannot be tailored" in schuss("flow", "iris", "--activation", "tailor(identity, depth=9)").err
+
+
 def test_activations_lists_all_and_shows_one(schuss: Schuss) -> None:
     ended = schuss("activations", "--json", "a.json")
     assert all(name in ended.out for name in sc.activations.ACTIVATIONS)
@@ -342,6 +425,20 @@ def test_activations_lists_all_and_shows_one(schuss: Schuss) -> None:
     assert "z * sigmoid(1.7 * z)" in shown
     assert r"z \, \sigma\left(1.7 \, z\right)" in shown
     assert Path("activation-mine.png").exists()
+
+
+def test_listings_draw_what_they_list(schuss: Schuss) -> None:
+    assert "picture: schuss-out/activations.png" in schuss("activations", "--plot").out
+    assert "picture: there/optimizer-adam.png" in schuss("optimizers", "adam(lr=0.1)", "--out", "there").out
+    ended = schuss("optimizers", "--plot", "--out", "there")
+    assert all(f"picture: there/optimizers-{land}.png" in ended.out for land in ("valley", "rosenbrock", "saddle"))
+
+
+def test_nothing_is_drawn_unless_asked_for(schuss: Schuss) -> None:
+    grid = ["--activations", "relu", "--optimizers", "adam"]
+    for command in (["compare", "iris", *SMALL, *grid], ["flow", "xor"], ["fit", "xor"], ["activations"]):
+        assert "picture" not in schuss(*command).out
+    assert not list(Path().iterdir())
 
 
 def test_optimizers_lists_all_and_shows_one(schuss: Schuss) -> None:

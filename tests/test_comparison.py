@@ -216,7 +216,7 @@ def test_curves_are_those_of_the_competitor_at_its_rate(study: Study) -> None:
 def test_tables_and_pictures_are_made(study: Study) -> None:
     table = study.table()
     assert all(name in table for name in ("tanh", "relu", "gd", "sgd", "momentum"))
-    for figure in (study.plot_losses(), study.plot_learning_rates(), study.plot_flows()):
+    for figure in (study.loss_figure(), study.learning_rate_figure(), study.plot_flows().figure, study.plot().figure):
         assert figure.axes
     assert repr(study).startswith("Study(iris: 36 of 36 networks, best ")
 

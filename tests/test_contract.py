@@ -347,7 +347,10 @@ def plan(phi: Activation, chosen: Loss, rule: Optimizer, outputs: int) -> Plan:
     start: list[Array] = []
     for layer, reads in zip(layers, (identity, phi, phi), strict=True):
         # Somewhat small weights: squared_relu, whose slope has no bound, stays tame.
-        start += [0.7 * auto.sample(random, layer[:2], reads).ravel(), np.zeros(layer.n_out, np.float32)]
+        start += [
+            0.7 * auto.sample(random, (layer.n_in, layer.n_out), reads).ravel(),
+            np.zeros(layer.n_out, np.float32),
+        ]
     parameters = np.concatenate(start)
     return Plan(
         layers=layers,

@@ -15,6 +15,8 @@ from schuss import _native
 from schuss.engines import EngineData, Outcome, Plan
 from schuss.engines.native import NativeEngine
 from schuss.engines.reference import ReferenceEngine, measure
+from schuss.layers import BatchNorm, Dense, Description, Dropout, LayerNorm, Residual, RMSNorm
+from schuss.network import Network
 
 SETS = _native.instruction_sets()
 
@@ -98,6 +100,50 @@ def test_threads_train_as_the_reference_does(name: str) -> None:
     np.testing.assert_allclose(got.scores, expected.scores, rtol=1e-2, atol=1e-2)
     flow = measure(plan.layers, plan.loss, got.state.parameters, data.train)
     np.testing.assert_allclose(got.flow[-1, :, :-1], flow[:, :-1], rtol=1e-3, atol=1e-5)
+
+
+# With norms, dropout and residual blocks: hidden layers, rows, batch size.
+LAYERED: dict[str, tuple[list[Description], Sequence[int], int]] = {
+    "norms and dropout": (
+        [Dense(301), LayerNorm("tanh"), Dropout(0.1), Dense(257), RMSNorm("silu"), LayerNorm(), Dropout(0.3)],
+        (333, 101, 77), 100,
+    ),
+    "residual blocks": (
+        [
+            Dense(250, "tanh"),
+            Residual(LayerNorm(), Residual(Dense(300, "tanh"), Dense(250), Dropout(0.2)), Dense(250, "tanh")),
+            Residual(Dense(250, "gelu")),
+        ],
+        (333, 101, 77), 100,
+    ),
+    "many chunks": ([Dense(290), LayerNorm("tanh"), Dropout(0.4), Residual(Dense(290))], (1301, 70, 60), 1299),
+}  # fmt: skip
+
+
+def layered(hidden: list[Description], rows: Sequence[int], batch_size: int) -> tuple[Plan, EngineData]:
+    data = data_for("softmax_cross_entropy", 9, 3, rows)
+    layers = Network(*hidden).layers(9, 3)
+    plan = plan_for(
+        layers, "softmax_cross_entropy", "adam(lr=0.002)", data=data, epochs=3, batch_size=batch_size, clip_norm=0.5,
+        watch=(0, 1, 3),
+    )  # fmt: skip
+    return plan, data
+
+
+@pytest.mark.parametrize("instructions", SETS)
+@pytest.mark.parametrize("name", LAYERED)
+def test_norms_dropout_and_residual_sums_are_shared(name: str, instructions: str) -> None:
+    plan, data = layered(*LAYERED[name])
+    alone = train(NativeEngine(1, instructions), plan, data)
+    for threads in (2, 3):
+        assert_same_bits(together(threads, plan, data, instructions), alone)
+
+
+def test_batch_norm_is_not_shared() -> None:
+    """Its sums go over all rows."""
+    plan, data = layered([Dense(301), BatchNorm("tanh"), Dense(257, "tanh")], (333, 101, 77), 100)
+    assert_same_bits(train(NativeEngine(3), plan, data), train(NativeEngine(1), plan, data))
+    assert Watched.last_helped == 0
 
 
 def mixed() -> tuple[list[Plan], EngineData]:

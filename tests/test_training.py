@@ -19,7 +19,7 @@ from schuss.engines import HISTORY
 from schuss.engines.native import NativeEngine
 from schuss.engines.reference import ReferenceEngine
 from schuss.errors import DataError, InvalidInput
-from schuss.layers import Dense
+from schuss.layers import BatchNorm, Dense, Dropout, LayerNorm, Residual, RMSNorm
 from schuss.losses import LOSSES, loss
 from schuss.network import Network, mlp
 from schuss.optimizers import OPTIMIZERS
@@ -89,6 +89,21 @@ def test_outputs_are_those_of_the_formula(run: Run, iris: Dataset) -> None:
         a = np.tanh(a @ W + b)
     W, b = run.weights()[-1]
     np.testing.assert_allclose(run.outputs(iris.test.X), a @ W + b, atol=1e-5)
+
+
+def test_outputs_of_norms_and_blocks_are_those_of_the_formula(iris: Dataset) -> None:
+    """With the running statistics, and all units."""
+    network = Network(Dense(5), BatchNorm("tanh"), Dropout(0.2), Residual(Dense(5), LayerNorm("tanh"), RMSNorm()))
+    run = fit(network, iris, Recipe(epochs=3))
+    (W, b), (gain, shift, mean, variance), (V, c), (layer_gain, layer_shift), (rms_gain,), (U, d) = run.weights()
+    x = iris.test.X.astype(np.float64) @ W + b
+    x = np.tanh(gain * (x - mean) / np.sqrt(variance + 1e-5) + shift)
+    z = x @ V + c
+    z = (z - z.mean(axis=1, keepdims=True)) / np.sqrt(z.var(axis=1, keepdims=True) + 1e-5)
+    z = np.tanh(layer_gain * z + layer_shift)
+    x = x + rms_gain * z / np.sqrt(np.mean(z**2, axis=1, keepdims=True) + 1e-5)
+    np.testing.assert_allclose(run.outputs(iris.test.X), x @ U + d, atol=1e-5)
+    assert run.score(iris.test) == run.outcome.scores[2]
 
 
 def test_raw_rows_become_labels(run: Run) -> None:
@@ -423,6 +438,15 @@ OTHER: dict[str, Callable[[Run, Dataset], object]] = {
 def test_another_training_cannot_be_resumed(message: str, run: Run, iris: Dataset) -> None:
     with pytest.raises(InvalidInput, match=message):
         OTHER[message](run, iris)
+
+
+def test_layers_are_counted_without_norms_where_a_run_diverges(iris: Dataset) -> None:
+    """Layers 1 to 3 of the engine are the first Dense and its two norms; it overflows in the second."""
+    network = Network(Dense(4), LayerNorm(), BatchNorm("relu"), Dense(4, "relu"))
+    run = fit(network, iris, Recipe("sgd(lr=1e200)", epochs=2), engine="reference")
+    assert (run.status, run.outcome.diverged_layer, run.diverged_layer) == ("diverged", 4, 2)
+    good = fit(network, iris, Recipe(epochs=1), engine="reference")
+    assert good.diverged_layer is None
 
 
 def test_a_diverged_run_cannot_be_resumed(iris: Dataset) -> None:

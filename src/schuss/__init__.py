@@ -46,6 +46,7 @@ from schuss.errors import SchussError
 from schuss.initializers import Initializer, initializer
 from schuss.insight.diagnosis import Diagnosis, Finding, VisitInterrupted, doctor
 from schuss.insight.gradient_flow import FlowHistory, GradientFlow, flow
+from schuss.insight.preactivations import preactivations
 from schuss.layers import BatchNorm, Dense, Dropout, LayerNorm, Residual, RMSNorm
 from schuss.losses import Loss, loss
 from schuss.network import Network, mlp
@@ -74,8 +75,9 @@ __all__ = [
     "activation", "activations", "adagrad", "adam", "adamw", "celu", "compare", "doctor", "elu", "expressions",
     "fit", "fit_many", "flow", "gd", "gelu", "gelu_tanh", "hard_sigmoid", "hard_silu", "hard_tanh", "identity",
     "initializer", "initializers", "leaky_relu", "load", "load_run", "log_sigmoid", "loss", "losses", "mish", "mlp",
-    "momentum", "nesterov", "optimizer", "optimizers", "relu", "relu6", "rmsprop", "schedule", "schedules", "selu",
-    "sgd", "sigmoid", "silu", "softplus", "softsign", "squared_relu", "squareplus", "tailor", "tanh", "tanh_shrink",
+    "momentum", "nesterov", "optimizer", "optimizers", "preactivations", "relu", "relu6", "rmsprop", "schedule",
+    "schedules", "selu", "sgd", "sigmoid", "silu", "softplus", "softsign", "squared_relu", "squareplus", "tailor",
+    "tanh", "tanh_shrink",
 ]  # fmt: skip
 
 

@@ -18,20 +18,24 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss import expressions, formulas
+from schuss import charts, expressions, formulas
 from schuss.definitions import Definition, description, formula_of, lookup, names_of
 from schuss.errors import InvalidInput, positive_integer
 from schuss.expressions import Expression, Operand, erf, exp, expm1, log1p, maximum, minimum, sqrt, where
 from schuss.programs import Program, compile_program
 from schuss.tailoring import tailored_numbers, tailored_slope
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -105,6 +109,10 @@ class Activation(Definition):
     def usual_slope(self) -> float:
         """The largest |φ′| for |z| ≤ 10, always finite: a unit whose slope is below 1 % of it counts as saturated."""
         return float(np.abs(self.slope(_GRID[np.abs(_GRID) <= 10])).max())
+
+    def plot(self, ax: Axes | None = None, *, z: NDArray[Any] | None = None) -> Axes:
+        """φ, φ′ and the density of z: that of the values `z` (of any shape), else of a standard normal z."""
+        return charts.activation_curves(self, ax, z=z)
 
 
 _KINKS = np.arange(-20.0, 21.0)  # where corners are usually put: looked at from just below and just above
@@ -218,12 +226,13 @@ def tailor(wanted: str | Activation, depth: int) -> Activation:
         numbers = tailored_numbers(str(phi), phi.expression, phi.derivative, depth)
         inner, first = expressions.substitute(phi.expression, {"z": expressions.symbol("alpha") * z}), "alpha"
     settings = tuple(zip((first, "mu", "gamma"), numbers, strict=True))
+    what = f"γ(φ(αz) − μ) of {phi}, as it" if first == "alpha" else "γ(φ(z) − μ) of the leaky ReLU whose slope α"
     return Activation(
         name=f"tailor({phi}, depth={depth})",
         formula=expressions.symbol("gamma") * (inner - expressions.symbol("mu")),
         settings=settings,
         defaults=settings,
-        description=f"{phi} as γ(φ(αz) − μ), for stacks of {depth} layers (Martens et al., 2021; Zhang et al., 2022).",
+        description=f"{what} suits stacks of {depth} layers (Martens et al., 2021; Zhang et al., 2022).",
     )
 
 
@@ -383,3 +392,11 @@ ACTIVATIONS: dict[str, Activation] = names_of(
     [identity, sigmoid, tanh, relu, softplus, leaky_relu, elu, celu, selu, gelu, gelu_tanh, silu, mish, softsign, relu6,
      hard_tanh, hard_sigmoid, hard_silu, squareplus, squared_relu, log_sigmoid, tanh_shrink]
 )  # fmt: skip
+
+
+def figure(chosen: Sequence[str | Activation] | None = None) -> Figure:
+    """Activations beside one another, φ with φ′, a panel each; all built-in ones unless some are named."""
+    shown = list(map(find_activation, ACTIVATIONS if chosen is None else chosen))
+    if not shown:
+        raise InvalidInput("there is nothing to draw; name at least one activation, such as 'relu'.")
+    return charts.gallery_figure(shown)

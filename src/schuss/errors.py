@@ -31,6 +31,10 @@ class RunFileError(InvalidInput):
     """A run file that is truncated, edited or written by something else."""
 
 
+class NoTheory(InvalidInput):
+    """A network for which there is no mean-field prediction; the message says why."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownName:
     """Build the error for a name that is not among the known ones.
 

@@ -76,7 +76,8 @@ def _number(value: float) -> str:
 _LATEX_FUNCTIONS = {"log": "\\ln", "tanh": "\\tanh", "sin": "\\sin", "cos": "\\cos", "sigmoid": "\\sigma",
                     "maximum": "\\max", "minimum": "\\min"}  # fmt: skip
 _LATEX_SYMBOLS = {"beta1": "\\beta_1", "beta2": "\\beta_2", "lr": "\\eta", "epsilon": "\\epsilon", "momentum": "\\mu",
-                  "alpha": "\\alpha", "gamma": "\\gamma", "mu": "\\mu", "slope": "\\alpha", "weight_decay": "\\lambda"}  # fmt: skip
+                  "alpha": "\\alpha", "slope": "\\alpha", "gamma": "\\gamma", "mu": "\\mu",
+                  "weight_decay": "\\lambda"}  # fmt: skip
 
 
 def latex(expression: Expression) -> str:

@@ -15,19 +15,24 @@ keyword-only names are hyper-parameters; it returns the new weights and the new 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss import expressions, formulas
+from schuss import charts, expressions, formulas
 from schuss.definitions import Definition, description, lookup, names_of, recorded, signature
-from schuss.errors import FormulaError, positive_number
+from schuss.descent import LANDSCAPES, best_descent, find_landscape
+from schuss.errors import FormulaError, InvalidInput, positive_number
 from schuss.expressions import Expression, sqrt
 from schuss.programs import Program, compile_program
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Update: TypeAlias = "tuple[Expression, ...] | Expression"
 
@@ -87,6 +92,18 @@ class Optimizer(Definition):
             f"{name} \\leftarrow {formulas.latex(e)}" for name, e in zip(("w", *self.state), self.updates, strict=True)
         ]
         return " \\\\ ".join([*lines[1:], lines[0]])
+
+    def plot(self, ax: Axes | None = None, *, landscape: str = "valley") -> Axes:
+        """The rule's own descent on a landscape of two weights: "valley", "rosenbrock" or "saddle".
+
+        At the learning rate that was set, else at the one that ends lowest (`schuss.descent.best_descent`).
+        """
+        return charts.descent_path(best_descent(self, find_landscape(landscape)), ax)
+
+    def figure(self) -> Figure:
+        """The descent on every landscape, that of plain gradient descent beside it in gray."""
+        own, plain = ([best_descent(rule, land) for land in LANDSCAPES.values()] for rule in (self, gd))
+        return charts.rule_figure(own, plain)
 
 
 @overload
@@ -228,3 +245,12 @@ def adamw(
 
 
 OPTIMIZERS: dict[str, Optimizer] = names_of([gd, sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw])
+
+
+def figure(chosen: Sequence[str | Optimizer] | None = None, *, landscape: str = "valley") -> Figure:
+    """Optimizers on one landscape, a panel each, and their losses; all built-in ones unless some are named."""
+    rules = list(map(find_optimizer, OPTIMIZERS if chosen is None else chosen))
+    land = find_landscape(landscape)
+    if not rules:
+        raise InvalidInput("there is nothing to draw; name at least one optimizer, such as 'adam'.")
+    return charts.descents_figure([best_descent(rule, land) for rule in rules])

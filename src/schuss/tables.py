@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss.shown import ActivationShown, FlowShown, HistoryShown, OptimizerShown, StudyShown
+from schuss.shown import (
+    ActivationShown,
+    FlowShown,
+    HistoryShown,
+    OptimizerShown,
+    PredictionShown,
+    StudyShown,
+)
 from schuss.wording import (
     MISSING,
     interval,
@@ -94,6 +101,8 @@ def flow_table(flow: FlowShown) -> Table:
     table.add_column("δ", justify="right", no_wrap=True)
     if is_uniform:
         table.add_column("", no_wrap=True, min_width=12)
+    if flow.theory is not None:
+        table.add_column("theory", justify="right", no_wrap=True)
     for heading in ("∂L/∂W", "φ(z)", "saturated", "dead", *(["update/W"] if is_trained else [])):
         table.add_column(heading, justify="right", no_wrap=True)
     for number, layer in enumerate(flow.layers):
@@ -108,6 +117,7 @@ def flow_table(flow: FlowShown) -> Table:
 def _flow_cells(flow: FlowShown, number: int, *, is_trained: bool) -> list[str]:
     saturated, dead = float(flow["saturated"][number]), float(flow["dead"][number])
     return [
+        *([] if flow.theory is None else [significant(float(flow.theory.relative[number]))]),
         significant(float(flow["weight_gradient"][number])),
         significant(float(flow["activation_rms"][number])),
         _alarming(share(saturated), saturated, above=0.9),
@@ -125,20 +135,53 @@ def _bar(x: float) -> str:
 
 
 def _flow_caption(flow: FlowShown) -> str:
-    return f"δ: RMS of ∂loss/∂z; in layer {len(flow.layers)} it is 1\nThe gradient {slope_in_words(flow)}."
+    theory = "" if flow.theory is None else "theory: the same from φ and Var(W) alone (mean field)\n"
+    return f"δ: RMS of ∂loss/∂z; in layer {len(flow.layers)} it is 1\n{theory}The gradient {slope_in_words(flow)}."
+
+
+def theory_table(theory: PredictionShown) -> Table:
+    """A mean-field prediction, one line a layer, and what a stack without end would do."""
+    table = _table("Mean-field theory of the gradient flow", "\n".join(_theory_caption(theory)))
+    table.add_column("layer", justify="right")
+    table.add_column("units", justify="right")
+    table.add_column("activation", overflow="fold")
+    for heading in ("q", "mean φ(z)", "RMS φ(z)", "χ", "δ"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for number, layer in enumerate(theory.layers):
+        columns = (theory.q, theory.activation_mean, theory.activation_rms, theory.chi, theory.relative)
+        cells = (significant(float(column[number]), 3) for column in columns)
+        table.add_row(str(number + 1), str(layer.n_out), _text(layer.activation), *cells)
+    return table
+
+
+def _theory_caption(theory: PredictionShown) -> list[str]:
+    n = len(theory.layers)
+    lines = [
+        "q: variance of z; χ: factor on δ² on its way back through the layer",
+        f"δ: RMS of ∂loss/∂z; in layer {n} it is 1",
+    ]
+    limits = [("q", theory.fixed_point), ("χ", theory.chi_star)]
+    known = [f"{name} goes to {significant(value, 3)}" for name, value in limits if value is not None]
+    if known:
+        scale = theory.depth_scale
+        per_layers = "" if scale is None or math.isinf(scale) else f", a factor e in {significant(scale)} layers"
+        lines.append(f"In ever deeper stacks {' and '.join(known)}{per_layers}.")
+    return lines
 
 
 def flow_history_table(history: HistoryShown) -> Table:
     """How the flow changes through training: one line a measurement, with the first, a middle and the last layer."""
     n = len(history.measurements[0].layers)
     chosen = _chosen_layers(n, 3)
-    table = _table(
-        "Gradient flow through training",
+    caption = (
         f"δ 1: RMS of ∂loss/∂z in layer 1; in layer {n} it is 1\n"
         "lost: powers of ten a layer, on the way back to the input\n"
         "update l: RMS of the last update of layer l over its weights'\n"
-        "saturated, dead: share of units, in the worst layer",
+        "saturated, dead: share of units, in the worst layer"
     )
+    if np.any(history["delta"] == 0):
+        caption += "\nδ is 0 where it is below 1e-36, too: training computes in single precision"
+    table = _table("Gradient flow through training", caption)
     for heading in ("epoch", "δ 1", "lost", *(f"update {layer + 1}" for layer in chosen), "saturated", "dead"):
         table.add_column(heading, justify="right", no_wrap=True)
     for flow in history.measurements:
@@ -266,7 +309,11 @@ def truth_table(
 
 def activations_table(activations: Iterable[ActivationShown]) -> Table:
     """Every activation with formula, range, largest slope and source."""
-    table = _table("Activations", "φ(z) for the unit's input z; `schuss activations NAME` shows one in full")
+    table = _table(
+        "Activations",
+        "φ(z) for the unit's input z; `schuss activations NAME` shows one in full.\n"
+        "'tailor(NAME, depth=50)' is NAME, but such that 50 layers of it can be trained.",
+    )
     table.add_column("name", no_wrap=True)
     table.add_column("φ(z)", overflow="fold", ratio=1)
     table.add_column("range", no_wrap=True)

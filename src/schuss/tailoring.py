@@ -97,6 +97,4 @@ def _why_not(name: str, chi: Array, depth: int) -> str:
         )
     shallowest, deepest = math.ceil(1 / (high - 1)), math.floor(1 / max(low - 1, _EXACT))
     suits = f", which suits depths from {shallowest} to {deepest}" if shallowest <= deepest else ""
-    return (
-        f"{needs}, but χ lies between {low:.4g} and {high:.4g} for all α{suits}. Take another function; {instead}"
-    )
+    return f"{needs}, but χ lies between {low:.4g} and {high:.4g} for all α{suits}. Take another function; {instead}"

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss import runfile
+from schuss import charts, runfile
 from schuss.data import Dataset, Encoding, Part, load
 from schuss.engines import HISTORY, Engine, EngineData, EnginePart, Outcome, Plan, State, Status, Vector
 from schuss.engines.encoded import default_loss, engine_data, n_outputs, target_columns
@@ -28,10 +28,15 @@ from schuss.engines.passes import weights
 from schuss.engines.reference import ReferenceEngine, score
 from schuss.errors import DataError, InvalidInput, seed_number
 from schuss.insight.gradient_flow import FlowHistory, hidden_flow
+from schuss.insight.preactivations import Preactivations, given
 from schuss.layers import Layer
 from schuss.losses import Loss, binary_cross_entropy, softmax_cross_entropy
 from schuss.network import Network, mlp
 from schuss.recipe import Recipe
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 EngineName: TypeAlias = Literal["native", "reference"]
 
@@ -137,11 +142,32 @@ class Run:
 
     def score(self, part: Part) -> float:
         """Accuracy, or R², on a part of a data set encoded like this run's: `run.score(data.test)`."""
-        if part.X.shape[1] != self.layers[0].n_in:
-            raise DataError(f"this run takes {self.layers[0].n_in} inputs, but the part has {part.X.shape[1]}.")
+        self._check_width(part)
         labels = part.y.astype(np.int32) if self.encoding.target.classes else np.zeros(0, np.int32)
         rows = EnginePart(part.X, part.y.astype(np.float32), labels)
         return score(self.loss, self.outputs(part.X).astype(np.float64), rows)
+
+    @property
+    def score_name(self) -> str:
+        """What a score is: accuracy for classes, R² for numbers."""
+        return "accuracy" if self.encoding.target.classes else "R²"
+
+    def preactivations(self, part: Part) -> Preactivations:
+        """z of every hidden layer on a part of a data set encoded like this run's: `run.preactivations(data.train)`."""
+        self._check_width(part)
+        return given(self.layers, self.parameters, part.X, f"after epoch {self.outcome.state.epoch}")
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Training and validation loss against the epoch."""
+        return charts.loss_curves(self, ax)
+
+    def figure(self) -> Figure:
+        """Losses, score and gradient flow of the training on one page."""
+        return charts.training_figure(self)
+
+    def _check_width(self, part: Part) -> None:
+        if part.X.shape[1] != self.layers[0].n_in:
+            raise DataError(f"this run takes {self.layers[0].n_in} inputs, but the part has {part.X.shape[1]}.")
 
     def _decided(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
         """Class numbers, or the numbers themselves, from the outputs."""

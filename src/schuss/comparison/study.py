@@ -16,6 +16,7 @@ from schuss.comparison.statistics import Ranked, Row, ranking
 from schuss.insight.gradient_flow import GradientFlow
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -95,17 +96,21 @@ class Study:
         """The ranking as a text table."""
         return tables.as_text(tables.ranking_table(self))
 
-    def plot_losses(self) -> Figure:
-        """Training loss against passes over the data, for every competitor at its chosen learning rate."""
-        return charts.loss_chart(self)
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Test scores as a table of activations × optimizers, each at its chosen learning rate."""
+        return charts.score_table(self, ax)
 
-    def plot_learning_rates(self) -> Figure:
-        """Validation score against the learning rate: how sensitive each optimizer is."""
-        return charts.learning_rate_chart(self)
-
-    def plot_flows(self) -> Figure:
+    def plot_flows(self, ax: Axes | None = None) -> Axes:
         """The gradient of each activation at initialization, layer by layer."""
-        return charts.flows_chart(self.flows)
+        return charts.flow_profiles(self.flows, ax)
+
+    def loss_figure(self) -> Figure:
+        """Training loss against passes over the data, for every competitor at its chosen learning rate."""
+        return charts.loss_figure(self)
+
+    def learning_rate_figure(self) -> Figure:
+        """Validation score against the learning rate: how sensitive each optimizer is."""
+        return charts.learning_rate_figure(self)
 
     def __repr__(self) -> str:
         best = f", best {self.ranking[0].activation} + {self.ranking[0].optimizer}" if self.rows else ""

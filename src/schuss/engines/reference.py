@@ -81,6 +81,11 @@ def score(loss: Loss, outputs: Vector, part: EnginePart) -> float:
     return float(1 - np.sum((part.Y - outputs) ** 2) / spread) if spread > 0 else math.nan
 
 
+def sample(part: EnginePart) -> EnginePart:
+    """The first rows of a part, on which the gradient flow is measured."""
+    return EnginePart(part.X[:SAMPLE_ROWS], part.Y[:SAMPLE_ROWS], part.labels[:SAMPLE_ROWS])
+
+
 @np.errstate(all="ignore")
 def measure(
     layers: Sequence[Layer], loss: Loss, parameters: Vector, part: EnginePart, previous: Vector | None = None
@@ -90,7 +95,7 @@ def measure(
     All units take part, with the statistics of these rows in batch_norm layers. `previous` holds the parameters before
     the last update, for the update ratio (NaN without). The weights of a norm layer are its gain.
     """
-    rows = EnginePart(part.X[:SAMPLE_ROWS], part.Y[:SAMPLE_ROWS], part.labels[:SAMPLE_ROWS])
+    rows = sample(part)
     exact = parameters.astype(np.float64)
     passed = forward(layers, exact, rows.X.astype(np.float64), batch_statistics=True)
     gradient, deltas = backward(layers, exact, passed, loss, targets_of(loss, rows))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,13 +25,15 @@ from schuss.data import load
 from schuss.engines import QUANTITIES
 from schuss.engines.encoded import default_loss, engine_data, n_outputs
 from schuss.engines.reference import measure
-from schuss.errors import unknown_name
+from schuss.errors import NoTheory, unknown_name
+from schuss.insight.mean_field import MeanField, predict
 from schuss.layers import Layer, stages
 from schuss.losses import Loss, find_loss
 from schuss.network import Network
 from schuss.wording import for_json
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -43,34 +45,70 @@ def _known(quantity: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class GradientFlow:
-    """One measurement of the hidden layers, from the input on: one row a Dense, with the norms that follow it.
+    """One measurement of the hidden layers, from the input on: an array with one number a layer for each quantity.
 
-    Every quantity of `schuss.engines.QUANTITIES` is an attribute, an array with one number a layer:
-
-    delta : root mean square of ∂loss/∂z over rows and units, for the loss of one row
-    weight_gradient : root mean square of ∂loss/∂W
-    z_mean, z_rms, activation_mean, activation_rms : of the pre-activations z and the activations φ(z)
-    saturated : share of rows × units whose |φ′(z)| is below 1 % of φ's usual slope
-    dead : share of units whose φ′ is 0 on every row
-    update_ratio : root mean square of the last update of W over that of W; NaN before training
-
-    z is that of the Dense; where norms follow it, φ and its z are those of the last of them, also in `layers`.
+    A row is a Dense with the norms that follow it: z is that of the Dense; where norms follow, φ and what is said of it
+    belong to the last of them, also in `layers`. `theory` is the mean-field prediction beside the measurement, for an
+    untrained network where there is one; `no_theory` says why there is none.
     """
 
     layers: tuple[Layer, ...]
     values: NDArray[np.float64]  # [layer, quantity]
     epoch: int = 0
-
-    def __getattr__(self, name: str) -> NDArray[np.float64]:
-        if name not in QUANTITIES:
-            raise AttributeError(f"a gradient flow has no {name!r}; it has {', '.join(QUANTITIES)}")
-        column: NDArray[np.float64] = self.values[:, QUANTITIES.index(name)]
-        return column
+    theory: MeanField | None = None
+    no_theory: str = ""
 
     def __getitem__(self, quantity: str) -> NDArray[np.float64]:
         """One quantity by its name, an array with one number a layer, as in a FlowHistory."""
-        chosen: NDArray[np.float64] = getattr(self, _known(quantity))
-        return chosen
+        if _known(quantity) == "relative":
+            return self.relative
+        column: NDArray[np.float64] = self.values[:, QUANTITIES.index(quantity)]
+        return column
+
+    @property
+    def delta(self) -> NDArray[np.float64]:
+        """Root mean square of ∂loss/∂z over rows and units, for the loss of one row."""
+        return self["delta"]
+
+    @property
+    def weight_gradient(self) -> NDArray[np.float64]:
+        """Root mean square of ∂loss/∂W."""
+        return self["weight_gradient"]
+
+    @property
+    def z_mean(self) -> NDArray[np.float64]:
+        """Mean of the pre-activations z."""
+        return self["z_mean"]
+
+    @property
+    def z_rms(self) -> NDArray[np.float64]:
+        """Root mean square of z."""
+        return self["z_rms"]
+
+    @property
+    def activation_mean(self) -> NDArray[np.float64]:
+        """Mean of the activations φ(z)."""
+        return self["activation_mean"]
+
+    @property
+    def activation_rms(self) -> NDArray[np.float64]:
+        """Root mean square of φ(z)."""
+        return self["activation_rms"]
+
+    @property
+    def saturated(self) -> NDArray[np.float64]:
+        """Share of rows × units whose |φ′(z)| is below 1 % of φ's usual slope."""
+        return self["saturated"]
+
+    @property
+    def dead(self) -> NDArray[np.float64]:
+        """Share of units whose φ′ is 0 on every row."""
+        return self["dead"]
+
+    @property
+    def update_ratio(self) -> NDArray[np.float64]:
+        """Root mean square of the last update of W over that of W; NaN before training."""
+        return self["update_ratio"]
 
     @property
     def relative(self) -> NDArray[np.float64]:
@@ -97,15 +135,24 @@ class GradientFlow:
             row: dict[str, Any] = {"layer": number + 1, "units": layer.n_out, "activation": str(layer.activation)}
             row |= {name: for_json(self.values[number, q]) for q, name in enumerate(QUANTITIES)}
             rows.append(row | {"relative": for_json(self.relative[number])})
-        return {"epoch": self.epoch, "layers": rows, "decades_per_layer": for_json(self.decades_per_layer)}
+        return {
+            "epoch": self.epoch,
+            "layers": rows,
+            "decades_per_layer": for_json(self.decades_per_layer),
+            "theory": None if self.theory is None else self.theory.to_json(),
+        }
 
     def table(self) -> str:
         """The measurement as a text table, one line a layer."""
         return tables.as_text(tables.flow_table(self))
 
-    def plot(self) -> Figure:
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """δ relative to the last hidden layer against the layer, with the theory where there is one."""
+        return charts.flow_profile(self, ax)
+
+    def figure(self) -> Figure:
         """δ, weight gradient, signal and shares of saturated and dead units against the layer."""
-        return charts.flow_chart(self)
+        return charts.flow_figure(self)
 
     def __repr__(self) -> str:
         n, lost = len(self.layers), self.decades_per_layer
@@ -115,7 +162,11 @@ class GradientFlow:
 
 @dataclass(frozen=True, eq=False)
 class FlowHistory:
-    """The measurements of one training, in order; `history["delta"]` is an array [measurement, layer]."""
+    """The measurements of one training, in order; `history["delta"]` is an array [measurement, layer].
+
+    The native engine trains in single precision and adds up squares in double: a δ of 1e-30 is a number, but one below
+    1e-36 is 0, as it is for the weights that it should move.
+    """
 
     measurements: tuple[GradientFlow, ...]
 
@@ -126,7 +177,7 @@ class FlowHistory:
 
     def __getitem__(self, quantity: str) -> NDArray[np.float64]:
         _known(quantity)  # also where nothing was measured
-        return np.array([getattr(flow, quantity) for flow in self.measurements])
+        return np.array([flow[quantity] for flow in self.measurements])
 
     def __len__(self) -> int:
         return len(self.measurements)
@@ -152,13 +203,17 @@ class FlowHistory:
         """How δ, the update ratios and the shares of saturated and dead units change through training."""
         return tables.as_text(tables.flow_history_table(self))
 
-    def plot(self) -> Figure:
-        """δ, update ratio and share of saturated units of every layer against the epoch."""
-        return charts.flow_history_chart(self)
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """δ relative to the last hidden layer as a map of layers × measurements."""
+        return charts.flow_map(self, ax)
+
+    def figure(self) -> Figure:
+        """Relative δ, update ratio and share of saturated units as maps of layers × measurements."""
+        return charts.flow_history_figure(self)
 
 
 def flow(network: Network, data: object, *, seed: int = 0, loss: str | Loss | None = None) -> GradientFlow:
-    """The gradient flow at initialization, without training, in double precision.
+    """The gradient flow at initialization, without training, in double precision, with what theory predicts for it.
 
     Parameters
     ----------
@@ -170,7 +225,12 @@ def flow(network: Network, data: object, *, seed: int = 0, loss: str | Loss | No
     chosen = default_loss(dataset) if loss is None else find_loss(loss)
     layers = network.layers(dataset.n_inputs, n_outputs(dataset, chosen))
     parameters = network.initial(layers[0].n_in, layers[-1].n_out, seed)
-    return hidden_flow(layers, measure(layers, chosen, parameters, engine_data(dataset, chosen).train))
+    train = engine_data(dataset, chosen).train
+    measured = hidden_flow(layers, measure(layers, chosen, parameters, train))
+    try:
+        return replace(measured, theory=predict(layers, chosen, parameters, train))
+    except NoTheory as reason:
+        return replace(measured, no_theory=str(reason))
 
 
 _OF_STAGE = [QUANTITIES.index(name) for name in ("activation_mean", "activation_rms", "saturated", "dead")]

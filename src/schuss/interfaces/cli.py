@@ -9,16 +9,17 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import schuss as sc
-from schuss import charts, tables
+from schuss import tables
 from schuss.comparison.protocol import ACTIVATIONS, OPTIMIZERS
 from schuss.data.problems import PROBLEMS, built_in
-from schuss.errors import positive_integer
+from schuss.descent import LANDSCAPES
+from schuss.errors import InvalidInput, positive_integer
 from schuss.interfaces import describe
 from schuss.interfaces.options import (
     ActivationList,
@@ -44,7 +45,6 @@ from schuss.interfaces.options import (
     MaybeLoss,
     MaybeNorm,
     MaybeOptimizer,
-    MaybePictures,
     MaybeSchedule,
     MaybeSeed,
     MaybeWidth,
@@ -52,6 +52,7 @@ from schuss.interfaces.options import (
     OptimizerList,
     Patience,
     Pictures,
+    Plot,
     Residual,
     Resume,
     RunArgument,
@@ -62,18 +63,18 @@ from schuss.interfaces.options import (
     Target,
     Task,
     Threads,
-    UnusedThreads,
+    ThroughEpochs,
     Width,
+    folder,
     listed,
 )
-from schuss.interfaces.output import STDOUT, Output, csv_text
+from schuss.interfaces.output import STDOUT, Output, Picture, csv_text, file_stem
 from schuss.interfaces.progress import shown_progress
 from schuss.writing import write_atomically
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-PICTURES = Path("schuss-out")
 ALL_ACTIVATIONS, ALL_OPTIMIZERS = ",".join(ACTIVATIONS), ",".join(OPTIMIZERS)
 DIVERGED, INVALID, INTERRUPTED = 1, 2, 130
 
@@ -171,7 +172,8 @@ def compare(
     seed: Seed = 0,
     threads: Threads = None,
     json: Json = None,
-    out: Pictures = PICTURES,
+    plot: Plot = False,
+    out: Pictures = None,
 ) -> None:
     """Which activation with which optimizer learns best on this data?
 
@@ -181,7 +183,7 @@ def compare(
 
     $ schuss compare digits --activations relu,"mine = z * sigmoid(1.7 * z)"
     """
-    output = Output(json, out)
+    output = Output(json, folder(plot, out))
     dataset = sc.load(data, target, task=task)
     output.show_data(dataset)
     code = 0
@@ -241,7 +243,8 @@ def fit(
     seed: MaybeSeed = None,
     threads: Threads = None,
     json: Json = None,
-    out: MaybePictures = None,
+    plot: Plot = False,
+    out: Pictures = None,
 ) -> None:
     """Train one network.
 
@@ -249,7 +252,7 @@ def fit(
 
     $ schuss fit digits --resume digits.schuss --epochs 40
     """
-    output = Output(json, out, [save])
+    output = Output(json, folder(plot, out), [save])
     before = None if resume is None else sc.load_run(resume)
     network = _network(
         before, activation=activation, depth=depth, width=width, init=init,
@@ -271,7 +274,7 @@ def fit(
         run.save(save)
     output.write_json(lambda: describe.run_json(run))
     describe.show_run(run, output, *_truth(data, run))
-    output.draw(f"fit-{dataset.name}", {"flow": run.flow.plot})
+    output.draw(f"fit-{dataset.name}", describe.run_pictures(run, dataset))
     if save is not None:
         output.show(f"run: {save}")
     if run.status == "diverged":
@@ -416,47 +419,76 @@ def flow(
     norm: MaybeNorm = None,
     residual: Residual = False,
     dropout: Dropout = 0.0,
+    epochs: ThroughEpochs = None,
+    optimizer: MaybeOptimizer = None,
+    lr: LearningRate = None,
+    batch_size: MaybeBatchSize = None,
     loss: MaybeLoss = None,
     target: Target = None,
     task: Task = None,
     seed: Seed = 0,
-    threads: UnusedThreads = None,
+    threads: Threads = None,
     json: Json = None,
-    out: Pictures = PICTURES,
+    plot: Plot = False,
+    out: Pictures = None,
 ) -> None:
-    """How much of the gradient reaches each layer of an untrained network?
+    """How much of the gradient reaches each layer of an untrained network, and of one in training?
 
     $ schuss flow digits --depth 20 --activation sigmoid
 
     $ schuss flow digits --depth 50 --activation relu --init "normal(std=0.05)"
+
+    $ schuss flow digits --depth 20 --activation tanh --epochs 16 --optimizer sgd --lr 0.1
     """
     if threads is not None:
-        positive_integer("threads", threads)  # taken as by all commands; this one computes on a single core
-    output = Output(json, out)
+        positive_integer("threads", threads)  # also where nothing is trained
+    if epochs is None and not (optimizer is None and lr is None and batch_size is None):
+        raise InvalidInput(
+            "without --epochs nothing is trained; give --epochs 20, or leave out --optimizer, --lr and --batch-size."
+        )
+    output = Output(json, folder(plot, out))
     network = _network(
         None, activation=activation, depth=depth, width=width, init=init,
         norm=norm, residual=residual, dropout=dropout,
     )  # fmt: skip
+    recipe = _recipe(None, optimizer, lr, batch_size=batch_size, epochs=epochs, loss=loss)
     dataset = sc.load(data, target, task=task)
     output.show_data(dataset)
     measured = sc.flow(network, dataset, seed=seed, loss=loss)
-    output.write_json(measured.to_json)
-    output.show(tables.flow_table(measured))
-    output.draw(f"flow-{dataset.name}", {measured.layers[0].activation.name: measured.plot})
+    describe.show_flow(measured, output)
+    run, code = None, 0
+    if epochs is not None:
+        try:
+            with shown_progress(recipe.epochs) as progress:
+                run = sc.fit(network, dataset, recipe, seed=seed, threads=threads, progress=progress)
+        except KeyboardInterrupt:
+            typer.echo("interrupted; the training was not finished, and only the untrained network is shown.", err=True)
+            code = INTERRUPTED
+    output.write_json(lambda: describe.flow_json(measured, run))
+    name = file_stem(measured.layers[0].activation.name)
+    inside = partial(sc.preactivations, network, dataset, seed=seed)
+    pictures: dict[str, Picture] = {name: measured.figure, f"{name}-layers": lambda: inside().figure()}
+    if run is not None:
+        output.show(tables.flow_history_table(run.flow))
+        pictures["training"] = run.flow.figure
+    output.draw(f"flow-{dataset.name}", pictures)
+    if run is not None and run.status == "diverged":
+        _say_diverged(run)
+    raise typer.Exit(code)
 
 
 # ---------------------------------------------------------------------------------------------- what there is
 
 
 @app.command(rich_help_panel="What there is")
-def activations(name: NameArgument = None, *, json: Json = None, out: MaybePictures = None) -> None:
+def activations(name: NameArgument = None, *, json: Json = None, plot: Plot = False, out: Pictures = None) -> None:
     """List the activations, or show one: formula, slope, LaTeX.
 
     $ schuss activations gelu
 
-    $ schuss activations "mine = z * sigmoid(1.7 * z)" --out pictures
+    $ schuss activations "mine = z * sigmoid(1.7 * z)" --plot
     """
-    output = Output(json, out)
+    output = Output(json, folder(plot, out))
     known = sc.activations.ACTIVATIONS.values()
     shown = list(known) if name is None else [sc.activations.find_activation(name)]
     output.write_json(lambda: [describe.activation_json(each) for each in shown])
@@ -464,23 +496,30 @@ def activations(name: NameArgument = None, *, json: Json = None, out: MaybePictu
         output.show(tables.activations_table(shown))
     else:
         output.show(tables.facts_table(str(shown[0]), describe.activation_facts(shown[0])), shown[0].latex, "")
-    stem = "activations" if name is None else f"activation-{shown[0].name}"
-    output.draw(stem, {"": lambda: charts.activation_chart(shown)})
+    if name is None:
+        output.draw("activations", {"": sc.activations.figure})
+    else:
+        output.draw(f"activation-{file_stem(shown[0].name)}", {"": shown[0].plot})
 
 
 @app.command(rich_help_panel="What there is")
-def optimizers(name: NameArgument = None, *, json: Json = None) -> None:
-    """List the optimizers, or show one: its rule, its settings, LaTeX.
+def optimizers(name: NameArgument = None, *, json: Json = None, plot: Plot = False, out: Pictures = None) -> None:
+    """List the optimizers, or show one: its rule, its settings, LaTeX, and with --plot its descent.
 
-    $ schuss optimizers adam
+    $ schuss optimizers adam --plot
     """
-    output = Output(json)
+    output = Output(json, folder(plot, out))
     shown = list(sc.optimizers.OPTIMIZERS.values()) if name is None else [sc.optimizers.find_optimizer(name)]
     output.write_json(lambda: [describe.optimizer_json(each) for each in shown])
     if name is None:
         output.show(tables.optimizers_table(shown))
     else:
         output.show(tables.facts_table(str(shown[0]), describe.optimizer_facts(shown[0])), shown[0].latex, "")
+    if name is None:
+        draw = {land: partial(sc.optimizers.figure, landscape=land) for land in LANDSCAPES}
+        output.draw("optimizers", draw)
+    else:
+        output.draw(f"optimizer-{shown[0].name}", {"": shown[0].figure})
 
 
 if __name__ == "__main__":

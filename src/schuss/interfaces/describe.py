@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import schuss as sc
 from schuss import formulas, tables, wording
-from schuss.interfaces.output import STDOUT, Output
+from schuss.interfaces.output import STDOUT, Output, Picture
 from schuss.writing import write_atomically
 
 if TYPE_CHECKING:
@@ -24,20 +24,24 @@ def report(study: sc.Study, output: Output) -> None:
         output.show(tables.ranking_table(study), study.summary())
         of_all = f" of {study.expected}" if len(study.rows) < study.expected else ""
         output.show(f"Networks: {len(study.rows)}{of_all} in {study.seconds:.1f} s, {speed:.0f} networks/s.")
-        pictures = {"loss": study.plot_losses, "learning-rates": study.plot_learning_rates, "flow": study.plot_flows}
+        pictures: dict[str, Picture] = {
+            "scores": study.plot,
+            "loss": study.loss_figure,
+            "learning-rates": study.learning_rate_figure,
+            "flow": study.plot_flows,
+        }
         output.draw(f"compare-{study.data}", pictures)
 
 
 def show_run(run: sc.Run, output: Output, *more: Table) -> None:
     """A training: its course, the gradient flow through it, and the result."""
-    score_name = "accuracy" if run.encoding.target.classes else "R²"
     output.show(f"{run.network}", f"{run.recipe}", "")
     if len(run.outcome.history):
-        output.show(tables.history_table(run.history, score_name))
+        output.show(tables.history_table(run.history, run.score_name))
     output.show(tables.flow_history_table(run.flow))
     if run.status != "diverged":
         scores = zip(("train", "valid", "test"), run.outcome.losses, run.outcome.scores, strict=True)
-        output.show(tables.scores_table(scores, score_name), *more)
+        output.show(tables.scores_table(scores, run.score_name), *more)
     state = run.outcome.state
     output.show(f"{run.status} after {state.epoch} epochs, {state.step} updates, {run.outcome.seconds:.3f} s.")
 
@@ -62,6 +66,27 @@ def write_fix(diagnosis: sc.Diagnosis, file: Path, load: str, output: Output) ->
         return
     write_atomically(file, diagnosis.script(load).encode())
     output.show(f"script: {file}")
+
+
+def run_pictures(run: sc.Run, data: sc.Dataset) -> dict[str, Picture]:
+    """A training on one page, the gradient flow through it, and where on their curves its layers live."""
+    return {
+        "": run.figure,
+        "flow": run.flow.figure,
+        "layers": lambda: run.preactivations(data.train).figure(),
+    }
+
+
+def show_flow(flow: sc.GradientFlow, output: Output) -> None:
+    """The gradient flow of an untrained network, and why theory has nothing to say where it has not."""
+    output.show(tables.flow_table(flow))
+    if flow.no_theory:
+        output.show(flow.no_theory, "")
+
+
+def flow_json(flow: sc.GradientFlow, run: sc.Run | None) -> dict[str, Any]:
+    """The flow of an untrained network with its theory, and what was measured through its training."""
+    return flow.to_json() | {"through_training": [] if run is None else run.flow.to_json()}
 
 
 def run_json(run: sc.Run) -> dict[str, Any]:

@@ -31,8 +31,9 @@ DataArgument: TypeAlias = Annotated[str, typer.Argument(metavar="DATA", help=DAT
 Target: TypeAlias = Annotated[str | None, _option("COLUMN", "What to predict.", unset="target, class, …, or the last")]
 Task: TypeAlias = Annotated[str | None, _option("TASK", "classification or regression.", unset="told from the target")]
 Json: TypeAlias = Annotated[Path | None, _option("FILE", "The result for a machine; - is standard output.")]
-Pictures: TypeAlias = Annotated[Path, _option("FOLDER", "Where the pictures go.")]
-MaybePictures: TypeAlias = Annotated[Path | None, _option("FOLDER", "Draw a picture there.")]
+PICTURES = Path("schuss-out")
+Plot: TypeAlias = Annotated[bool, typer.Option("--plot", help=f"Draw pictures, into the folder {PICTURES}.")]
+Pictures: TypeAlias = Annotated[Path | None, _option("FOLDER", "Draw pictures, into this folder.")]
 CsvFile: TypeAlias = Annotated[Path, _option("FILE", "Where the CSV goes; - is standard output.")]
 Save: TypeAlias = Annotated[Path | None, _option("FILE", "Keep the run, for predict and --resume.")]
 Resume: TypeAlias = Annotated[Path | None, _option("FILE", "Train a kept run on, up to --epochs in all.")]
@@ -46,7 +47,7 @@ NameArgument: TypeAlias = Annotated[
 
 # ---------------------------------------------------------------------------------------------- the network
 
-ACTIVATION = "A name, see schuss activations, or a formula: 'mine = z * sigmoid(1.7 * z)'."
+ACTIVATION = "A name, see schuss activations, a formula: 'mine = z * sigmoid(1.7 * z)', or 'tailor(sigmoid, depth=50)'."
 ActivationName: TypeAlias = Annotated[str, _option("NAME", ACTIVATION)]
 MaybeActivation: TypeAlias = Annotated[str | None, _option("NAME", ACTIVATION, unset="relu")]
 ActivationList: TypeAlias = Annotated[str, _option("LIST", "Names or formulas, with commas between.")]
@@ -77,6 +78,8 @@ BatchSize: TypeAlias = Annotated[int, _option("N", BATCH)]
 MaybeBatchSize: TypeAlias = Annotated[int | None, _option("N", BATCH, unset="32")]
 Epochs: TypeAlias = Annotated[int, _option("N", "Passes over the training part.")]
 MaybeEpochs: TypeAlias = Annotated[int | None, _option("N", "Passes over the training part.", unset="20")]
+THROUGH = "Train for so many epochs, too, and show the flow through it."
+ThroughEpochs: TypeAlias = Annotated[int | None, _option("N", THROUGH, unset="no training")]
 LOSS = "squared_error, absolute_error, huber, binary_cross_entropy or softmax_cross_entropy."
 MaybeLoss: TypeAlias = Annotated[str | None, _option("NAME", LOSS, unset="by the task")]
 SCHEDULE = "The learning rate's course: constant, step, exponential, 'cosine(warmup=0.1)'."
@@ -90,7 +93,11 @@ Seed: TypeAlias = Annotated[int, _option("N", SEED, callback=_seed)]
 MaybeSeed: TypeAlias = Annotated[int | None, _option("N", SEED, unset="0", callback=_seed)]
 Seeds: TypeAlias = Annotated[int, _option("N", "Networks for each setting.")]
 Threads: TypeAlias = Annotated[int | None, _option("N", "Cores to use; no result depends on it.", unset="all")]
-UnusedThreads: TypeAlias = Annotated[int | None, typer.Option(hidden=True)]
+
+
+def folder(plot: bool, out: Path | None) -> Path | None:
+    """Where the pictures go: to --out, with --plot alone to the usual folder; None where none are wanted."""
+    return out or (PICTURES if plot else None)
 
 
 def listed(text: str) -> list[str]:

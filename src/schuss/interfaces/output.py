@@ -5,20 +5,25 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from schuss.charts.style import figure_of
 from schuss.errors import InvalidInput
 from schuss.writing import write_atomically
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from rich.console import Console
 
     from schuss.data import Dataset
+
+Picture: TypeAlias = "Callable[[], Figure | Axes]"
 
 STDOUT = Path("-")
 NARROWEST = 80  # columns of a table: in a narrower terminal its lines fold, where a squeezed table would lose its names
@@ -69,7 +74,7 @@ class Output:
             write_atomically(self.json_file, text.encode())
             self.show(f"result: {self.json_file}")
 
-    def draw(self, name: str, pictures: Mapping[str, Callable[[], Figure]]) -> None:
+    def draw(self, name: str, pictures: Mapping[str, Picture]) -> None:
         """Draw pictures into files such as `<name>-loss.png`, if there is a folder for them."""
         if self.pictures is None:
             return
@@ -80,9 +85,18 @@ class Output:
         for what, draw in pictures.items():
             path = self.pictures / (f"{name}-{what}.png" if what else f"{name}.png")
             raw = io.BytesIO()
-            draw().savefig(raw, format="png")
+            figure_of(draw()).savefig(raw, format="png")
             write_atomically(path, raw.getvalue())
             self.show(f"picture: {path}")
+
+
+def file_stem(name: str) -> str:
+    """The name of a definition as a part of a file's name.
+
+    >>> file_stem("tailor(sigmoid, depth=50)")
+    'tailor-sigmoid-depth-50'
+    """
+    return re.sub(r"[^\w.]+", "-", name).strip("-")
 
 
 def check_folder(folder: Path) -> None:

@@ -23,13 +23,15 @@ from schuss.wording import rate
 class Cure:
     """A change of a case: its name, what it does, and the function that does it.
 
-    `on_data` names the public function if it is the data that changes.
+    `on_data` names the public function if it is the data that changes. `beside` is the part of a change of two parts
+    that is not the point: what that part brings alone does not speak for the other.
     """
 
     change: str
     detail: str
     apply: Callable[[Case], Case]
     on_data: str = ""
+    beside: Cure | None = None
 
 
 def applicable(cures: Iterable[Cure], case: Case) -> list[tuple[Cure, Case]]:
@@ -39,7 +41,7 @@ def applicable(cures: Iterable[Cure], case: Case) -> list[tuple[Cure, Case]]:
         try:
             after = cure.apply(case)
             after.network.initial(case.data.n_inputs, 1, 0)
-        except InvalidInput:  # such as auto where no scale fits the activation, or tailor of a linear one
+        except InvalidInput:  # such as init auto where no scale fits the activation
             continue
         if after != case:
             changed.append((cure, after))
@@ -97,34 +99,33 @@ def _activated(layers: Sequence[Description], activation: Activation, linear_too
     return changed
 
 
-def _with_activation(choose: Callable[[Case], Activation], case: Case) -> Case:
+def _with_activation(activation: Activation, case: Case) -> Case:
     is_linear = all(layer.activation == identity for layer in case.layers[:-1])
-    hidden = _activated(case.network.hidden, choose(case), is_linear)
+    hidden = _activated(case.network.hidden, activation, is_linear)
     return case._replace(network=_rebuilt(case.network, hidden, auto))
 
 
 def activation_cure(name: str, why: str) -> Cure:
     """Another activation, with the initial weights that belong to it."""
     chosen = find_activation(name)
-    return Cure(
-        f"activation {name}", f"{why}; with its own initial weights", partial(_with_activation, lambda _: chosen)
-    )
-
-
-def _tailored(case: Case) -> Activation:
-    """The network's own activation, tailored to its depth."""
-    own = [layer.activation for layer in case.layers[:-1] if layer.activation != identity]
-    return tailor(own[0] if own else identity, depth=len(case.layers) - 1)
+    return Cure(f"activation {name}", f"{why}; with its own initial weights", partial(_with_activation, chosen))
 
 
 TANH = activation_cure("tanh", "its slope is 1 in the middle, and its outputs have mean 0")
 RELU = activation_cure("relu", "its slope is 1 wherever a unit is active, at any depth")
 LEAKY_RELU = activation_cure("leaky_relu(slope=0.1)", "it keeps a slope below zero, so that no unit dies")
-TAILORED = Cure(
-    "activation tailored",
-    "keep the activation, but shift and stretch it so that a layer passes on its signal and its gradient whole",
-    partial(_with_activation, _tailored),
-)
+
+
+def tailored(case: Case) -> list[Cure]:
+    """The network's own activation, tailored to its depth; none where that cannot be."""
+    own = [layer.activation for layer in case.layers[:-1] if layer.activation != identity]
+    try:
+        chosen = tailor(own[0] if own else identity, depth=len(case.layers) - 1)
+    except InvalidInput:  # a linear function, or one that looks the same at every scale
+        return []
+    why = "keep the activation, but shift and stretch it so that a layer passes on its signal and its gradient whole"
+    return [Cure(f"activation {chosen}", why, partial(_with_activation, chosen))]
+
 
 # ---------------------------------------------------------------------------------------------- more layers
 
@@ -189,7 +190,7 @@ def _usual_rates(case: Case) -> list[float]:
 
 
 def lower_rates(case: Case) -> list[Cure]:
-    """Lower learning rates that are usual for the optimizer, the nearest first; below them a half and a tenth decade."""
+    """Lower learning rates that are usual for the optimizer, the nearest first; below all of these, a tenth."""
     now = case.recipe.optimizer.lr
     lower = [lr for lr in reversed(_usual_rates(case)) if lr <= now / 2] or [now / 3, now / 10]
     return [_rate_cure(lr, now) for lr in lower]
@@ -206,6 +207,16 @@ ADAM = Cure(
     "divide each step by the gradient's own size, which hides how small it is",
     lambda case: case._replace(recipe=replace(case.recipe, optimizer=adam)),
 )
+
+
+def with_adam(cure: Cure) -> Cure:
+    """Two changes at once, where the learning rate was chosen for what is cured."""
+    return Cure(
+        f"{cure.change}, adam",
+        f"{cure.detail}; and {ADAM.detail}",
+        lambda case: ADAM.apply(cure.apply(case)),
+        beside=ADAM,
+    )
 
 
 def _in_batches(case: Case) -> Case:

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from schuss.engines import SAMPLE_ROWS
 from schuss.engines.encoded import engine_data
 from schuss.engines.passes import forward, weights
 from schuss.engines.reference import targets_of
@@ -16,6 +17,7 @@ from schuss.insight.diagnosis.cases import Case, constant_losses
 from schuss.insight.diagnosis.laboratory import Measured
 from schuss.insight.diagnosis.scaling import numeric_inputs
 from schuss.insight.gradient_flow import GradientFlow, flow
+from schuss.layers import stages
 
 _ROWS = 512  # rows on which the loss before training is looked at
 
@@ -51,6 +53,25 @@ class Evidence:
         dense = [arrays for layer, arrays in views if layer.kind == "dense"]
         same = [W.shape[1] > 1 and bool(np.all(W[:, :1] == W) and np.all(b == b[0])) for W, b in dense]
         return tuple(number for number, is_same in enumerate(same, 1) if is_same)
+
+    @cached_property
+    def dead(self) -> NDArray[np.float64]:
+        """Share of the units of each hidden layer that say the same on every row, with slope 0.
+
+        A hard tanh that jumps between −1 and 1 has slope 0 as well, but is saturated, not dead.
+        """
+        layers = self.case.layers
+        X = self.case.data.train.X[:SAMPLE_ROWS].astype(np.float64)
+        with np.errstate(all="ignore"):
+            passed = forward(layers, self._initial.astype(np.float64), X, batch_statistics=True)
+            shares = [
+                np.mean(
+                    np.all(layers[last].activation.slope(passed.z[last]) == 0, axis=0)
+                    & (np.ptp(passed.a[last], axis=0) == 0)
+                )
+                for _, last in stages(layers)
+            ]
+        return np.array(shares[:-1] or shares)
 
     @cached_property
     def linear_layers(self) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ class Result(NamedTuple):
     """A case in numbers: medians over the seeds.
 
     learned : share of the constant predictor's loss on the training part that is gone: 1 is perfect, 0 is nothing.
+    valid_learned, best_valid_learned : the same on the validation part, at the end and in the best epoch.
     first_layer : δ of layer 1 over that of the last hidden layer, before training.
     """
 
@@ -29,16 +30,16 @@ class Result(NamedTuple):
     valid_score: float
     learned: float
     valid_learned: float
+    best_valid_learned: float
     first_layer: float
 
     @classmethod
     def of(cls, measured: Measured) -> Result:
         """The numbers of a measured case."""
-        return cls(
-            measured.train_loss, measured.valid_score, measured.learned, measured.valid_learned, measured.first_layer
-        )
+        return cls(*(getattr(measured, name) for name in cls._fields))
 
     def to_json(self) -> dict[str, float | None]:
+        """The numbers by name; None for what is not a finite number."""
         return {name: for_json(value) for name, value in self._asdict().items()}
 
 
@@ -53,6 +54,7 @@ class Trial:
     cured: bool
 
     def to_json(self) -> dict[str, Any]:
+        """The trial as plain values."""
         return {
             "change": self.cure.change,
             "detail": self.cure.detail,
@@ -70,6 +72,7 @@ class Proof(NamedTuple):
     cured: bool
 
     def to_json(self) -> dict[str, Any]:
+        """The proof as plain values."""
         return {"before": self.before.to_json(), "after": self.after.to_json(), "cured": self.cured}
 
 

@@ -49,22 +49,32 @@ class Measured:
 
     @property
     def learned(self) -> float:
+        """The share of the constant predictor's loss on the training part that is gone, at the end."""
         return self.median(lambda run: run.learned)
 
     @property
+    def worst_learned(self) -> float:
+        """The same from the seed from which it is least."""
+        return min(run.learned for run in self.runs)
+
+    @property
     def best_valid_learned(self) -> float:
+        """The same on the validation part, in the best epoch."""
         return self.median(lambda run: run.best_valid_learned)
 
     @property
     def valid_learned(self) -> float:
+        """The same on the validation part, at the end."""
         return self.median(lambda run: run.valid_learned)
 
     @property
     def train_loss(self) -> float:
+        """The loss on the training part, infinite if it diverged."""
         return self.median(lambda run: run.train_loss)
 
     @property
     def valid_score(self) -> float:
+        """Accuracy or R² on the validation part, minus infinity if it diverged."""
         return self.median(lambda run: run.valid_score)
 
     @property

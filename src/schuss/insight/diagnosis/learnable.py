@@ -27,8 +27,9 @@ def nothing_to_learn(seen: Evidence) -> Sign | None:
     return Sign(
         (),
         {"agreement": agreement, "valid_learned": seen.trained.best_valid_learned},
-        "On rows they have not seen, a forest of decision trees, a linear model and this network predict no better than "
-        "a constant: the inputs say nothing about the target. Look for better inputs, a shifted or shuffled column, or more rows.",
+        "On rows that they have not seen, this network, a linear model and a forest of decision trees predict no "
+        "better than a constant: the inputs say nothing about the target. Look for a shifted or shuffled column, for "
+        "better inputs, or for more rows.",
     )
 
 

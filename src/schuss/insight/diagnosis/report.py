@@ -81,7 +81,7 @@ def _course(before: Result) -> str:
     if not math.isfinite(before.train_loss):
         return "The training diverged."
     return (
-        f"Training removed {100 * before.learned:.0f} % of the constant predictor's loss on the rows it learned from and "
+        f"Training removed {100 * before.learned:.0f} % of the constant predictor's loss on the rows it learned from, "
         f"{100 * before.valid_learned:.0f} % on others; the gradient that reaches layer 1 is "
         f"{significant(before.first_layer)} of that of the last hidden layer."
     )

@@ -145,7 +145,8 @@ class _Writer:
         if each.name in INITIALIZERS:
             return _quoted(str(each))
         raise InvalidInput(
-            f"the initializer {each.name} was defined outside schuss, so its code cannot be written; use a built-in one."
+            f"the initializer {each.name} was defined outside schuss, so its code cannot be written; name a "
+            "built-in one."
         )
 
     def _named(

@@ -129,14 +129,14 @@ class _Visit:
             trials = self.try_cures(suspect, seen.trained)
             if any(trial.helps and trial.direct for trial in trials):
                 self.proved.append((suspect, sign, trials))
-                if _best(trials) >= thresholds.LEARNS:
+                if max(trial.after.learned for trial in trials if trial.helps and trial.direct) >= thresholds.LEARNS:
                     break
 
     def conclude(self) -> None:
         """Name the first of the proved suspects whose cure comes close to the best."""
         if self.proved and self.own is not None:
             best = max(_best(trials) for _, _, trials in self.proved)
-            suspect, sign, trials = next(p for p in self.proved if _best(p[2]) >= thresholds.AS_GOOD * best)
+            suspect, sign, trials = next(p for p in self.proved if _best(p[2]) >= thresholds.ROOT * best)
             self.findings.append(Finding(suspect.cause, *sign, Result.of(self.own), tuple(trials)))
             self.proved.clear()
 
@@ -144,17 +144,23 @@ class _Visit:
         """Every cure of a suspect, measured in one population, and whether it helps and restores."""
         direct = [*suspect.direct(self.case)]
         changed = applicable([*direct, *(suspect.relief if self.prove else ())], self.case)
-        measured = self.laboratory.measure([case for _, case in changed])
-        helping = [after for after in measured if suspect.helps(own, after)]
+        controls = {cure: cure.beside.apply(self.case) for cure, _ in changed if cure.beside is not None}
+        measured = self.laboratory.measure([*(case for _, case in changed), *controls.values()])
+        alone = dict(zip(controls, measured[len(changed) :], strict=True))
+        helping = [
+            after
+            for (cure, _), after in zip(changed, measured, strict=False)
+            if all(suspect.helps(before, after) for before in (own, *([alone[cure]] if cure in alone else [])))
+        ]
         return [
             Trial(
                 cure, Result.of(after), direct=cure in direct,
                 helps=after in helping, cured=after in helping and suspect.restores(after, helping),
             )
-            for (cure, _), after in zip(changed, measured, strict=True)
+            for (cure, _), after in zip(changed, measured, strict=False)
         ]  # fmt: skip
 
 
 def _best(trials: Sequence[Trial]) -> float:
-    """The most that a direct cure has learned."""
-    return max((trial.after.learned for trial in trials if trial.helps and trial.direct), default=0.0)
+    """The most that a direct cure brings on new rows: on rows learned from, a longer step may bring more, by heart."""
+    return max((trial.after.best_valid_learned for trial in trials if trial.helps and trial.direct), default=0.0)
