@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -456,6 +457,83 @@ def test_version_and_help(schuss: Schuss) -> None:
     assert all(name in shown for name in ("compare", "fit", "predict", "flow", "activations", "optimizers"))
     assert "completion" not in shown
     assert "--learning-rates" in schuss("compare", "-h").out
+
+
+# ---------------------------------------------------------------------------------------------- doctor
+
+ILL = ["iris", "--depth", "3", "--width", "16", "--init", "zeros", "--epochs", "60", "--lr", "0.01"]
+
+
+def test_doctor_names_cures_and_proves(schuss: Schuss) -> None:
+    ended = schuss("doctor", *ILL, "--json", "found.json", "--fix", "mended.py")
+    assert ended.code == 0
+    assert "All units of a layer are the same (symmetric_weights, layers 1 to 3)" in ended.out
+    assert "What mends it: init auto" in ended.out
+    assert "the cure" in ended.out
+    assert max(map(len, ended.out.splitlines()[1:])) <= 80
+    (finding,) = json.loads(Path("found.json").read_text())["findings"]
+    assert finding["cause"] == "symmetric_weights"
+    assert finding["proof"]["cured"] is True
+    assert finding["proof"]["before"]["valid_score"] < 0.5
+    assert finding["proof"]["after"]["valid_score"] > 0.8
+    script = subprocess.run([sys.executable, "mended.py"], capture_output=True, text=True, check=True)
+    assert script.stdout.startswith("before: train loss")
+    assert "sc.load('iris')" in Path("mended.py").read_text()
+
+
+def test_doctor_finds_nothing_wrong_with_a_healthy_network(schuss: Schuss) -> None:
+    ended = schuss("doctor", "iris", "--depth", "2", "--lr", "0.01", "--json", "-", "--fix", "mended.py")
+    assert json.loads(ended.out)["healthy"] is True
+    assert "Healthy: nothing keeps this network from learning." in ended.err
+    assert "mended.py was not written" in ended.err
+    assert not Path("mended.py").exists()
+
+
+def test_doctor_takes_the_options_of_fit(schuss: Schuss) -> None:
+    options = "--activation tanh --norm layer --residual --dropout 0.1 --optimizer momentum --batch-size 16 --epochs 3"
+    more = "--loss squared_error --schedule cosine --patience 2 --clip-norm 1 --seed 4 --seeds 1 --threads 1"
+    ended = schuss("doctor", "iris", "--depth", "2", "--width", "8", *options.split(), *more.split())
+    assert ended.code == 0
+    shown = " ".join(ended.out.split())
+    assert "Residual(Dense(8, identity), LayerNorm(tanh), Dropout(0.1)); Recipe(momentum, batch_size=16" in shown
+    assert "loss=squared_error, patience=2, clip_norm=1.0, schedule=cosine)" in shown
+
+
+def test_a_doctors_script_on_standard_output_loads_the_table(schuss: Schuss, tmp_path: Path) -> None:
+    rows = [(i / 10, i % 7, "yes" if (i * 37) % 100 > 50 else "no") for i in range(100)]
+    name = table(tmp_path / "some.csv", "a,b,c", rows)
+    ended = schuss("doctor", name, "--target", "c", "--depth", "2", "--init", "zeros", "--seeds", "1", "--fix", "-")
+    assert ended.code == 0
+    assert f"sc.load({name!r}, 'c')" in ended.out or "no better than a constant" in " ".join(ended.out.split())
+
+
+def test_interrupted_doctor_tells_what_it_knows(schuss: Schuss, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(at: Progress) -> None:
+        if at.networks > 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "shown_progress", lambda *_: contextlib.nullcontext(interrupt))
+    ended = schuss("doctor", *ILL, "--json", "found.json")
+    assert ended.code == 130
+    assert "interrupted after 3 networks; what is known so far follows." in ended.err
+    assert "The visit was interrupted. Training removed" in " ".join(ended.out.split())
+    assert json.loads(Path("found.json").read_text())["healthy"] is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("doctor digitz", "unknown problem 'digitz'"),
+        ("doctor iris --seeds 0", "seeds must be a whole number of at least 1"),
+        ("doctor iris --activation rellu", "unknown activation 'rellu'; did you mean relu"),
+        ("doctor iris --fix nowhere/mended.py", "there is no folder nowhere"),
+        ("doctor diabetes --loss softmax_cross_entropy", "is for classes"),
+    ],
+)
+def test_bad_arguments_of_doctor(schuss: Schuss, arguments: str, message: str) -> None:
+    ended = schuss(*arguments.split())
+    assert ended.code == 2
+    assert message in ended.err
 
 
 # ---------------------------------------------------------------------------------------------- bad input

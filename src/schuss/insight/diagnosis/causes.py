@@ -39,7 +39,7 @@ class Suspect(NamedTuple):
     def helps(self, before: Measured, after: Measured) -> bool:
         """Whether a cure clearly raises its worth, and not by memorizing."""
         gain = after.learned - before.learned
-        elsewhere = after.best_valid_learned - before.best_valid_learned
+        elsewhere = after.best_valid_learned - max(before.valid_learned, 0.0)
         return (
             gain >= thresholds.LEAST_GAIN
             and max(before.learned, 0.0) <= thresholds.CLEARLY_WORSE * after.learned
@@ -95,12 +95,12 @@ SUSPECTS = (
     Suspect("saturated_units", signs.saturated, _always(cures.INIT_AUTO), (cures.RELU, cures.LAYER_NORM)),
     Suspect("vanishing_gradient", signs.stands_still, *_VANISHING),
     Suspect("learning_rate_too_high", signs.rate_too_high, cures.lower_rates, (cures.CLIPPED,)),
-    Suspect("dead_units", signs.died, _always(cures.LEAKY_RELU), (cures.LAYER_NORM,)),
     Suspect("learning_rate_too_low", signs.rate_too_low, cures.higher_rates, (cures.ADAM, cures.LONGER)),
     Suspect(
         "plateau_of_full_batch", signs.full_batch, _always(cures.BATCHES, cures.SGD, cures.MOMENTUM), (cures.ADAM,)
     ),
     Suspect("vanishing_gradient", signs.vanishing, *_VANISHING),
+    Suspect("dead_units", signs.died, _always(cures.LEAKY_RELU), (cures.LAYER_NORM,)),
 )
 """Root causes before what follows from them: zero weights have a vanishing gradient, too."""
 

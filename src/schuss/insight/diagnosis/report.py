@@ -7,6 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from schuss import tables
+from schuss.insight.diagnosis import thresholds
 from schuss.insight.diagnosis.script import counted
 from schuss.wording import MISSING, mean_and_spread, significant
 
@@ -40,7 +41,7 @@ def report(diagnosis: Diagnosis) -> list[str | Table]:
     network, recipe, _ = diagnosis.case
     parts: list[str | Table] = [_wrapped(f"{_described(network)}; {recipe}"), _budget(diagnosis), ""]
     if diagnosis.healthy and diagnosis.before is not None:
-        parts += [_wrapped(f"Healthy: nothing keeps this network from learning. {_course(diagnosis.before)}"), ""]
+        parts += [_wrapped(f"{_health(diagnosis.before)} {_course(diagnosis.before)}"), ""]
     for number, finding in enumerate(diagnosis.findings, 1):
         parts += _finding(finding, number, diagnosis)
     if not diagnosis.complete:
@@ -74,6 +75,15 @@ def _budget(diagnosis: Diagnosis) -> str:
     return _wrapped(
         f"{diagnosis.trained} networks in {diagnosis.seconds:.1f} s: {epochs}{data}, {n} seed{'s' * (n > 1)}; "
         "figures are medians over the seeds."
+    )
+
+
+def _health(before: Result) -> str:
+    if before.learned >= thresholds.LEARNS:
+        return "Healthy: nothing keeps this network from learning."
+    return (
+        "Healthy, as far as can be seen: nothing that was changed, one thing at a time, makes this network learn "
+        "clearly more."
     )
 
 

@@ -136,7 +136,8 @@ def _dead_in(shares: NDArray[np.float64], when: str) -> Sign | None:
 def stands_still(seen: Evidence) -> Sign | None:
     """A vanishing gradient of which the optimizer leaves the first layer nothing to move by."""
     first, last = _update(seen, 0), _update(seen, -1)
-    return None if first >= thresholds.MOVES * last else vanishing(seen)
+    moves = first >= max(thresholds.MOVES * last, thresholds.STILL)
+    return None if moves else vanishing(seen)
 
 
 def vanishing(seen: Evidence) -> Sign | None:

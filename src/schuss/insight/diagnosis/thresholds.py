@@ -36,7 +36,10 @@ ROOT = 0.9
 
 MOVES = 0.1
 """Updates of the first layer, relative to its weights, over those of the last: from here on the first layer moves, and
-a small δ does no harm: the optimizer makes up for it."""
+a small δ does no harm, since the optimizer makes up for it. ..."""
+
+STILL = 1e-6
+"""... Unless they are below this: a thousand such updates change a weight by a thousandth at most."""
 
 BY_HEART = 0.75
 """A network that learned so much of the training part, and less and less of other rows, learns by heart."""
@@ -62,7 +65,7 @@ LARGE_Z = 2.0
 FARTHEST_SCALE = 5.0
 """A column whose root mean square is above 5 or below 1/5 is not what the initial weights were made for: that is 1."""
 
-OVERFITTED = 0.2
+OVERFITTED = 0.25
 """The validation loss is that much, in shares of the constant predictor's, above its lowest of all epochs."""
 
 LEARNABLE = 0.15
