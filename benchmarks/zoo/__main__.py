@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks import machine
 from benchmarks.figures import figures_table
 from benchmarks.zoo import cases, judging, report
 from benchmarks.zoo.halves import FIRST, HALVES, Half
 
 HEADING = "## Last run\n"
+ABOUT = ("processor", "cores", "load before", "instruction set", "Python", "schuss", "numpy", "scikit-learn")
 
 
 def main() -> None:
     options = parsed()
-    began = time.perf_counter()
     options.folder.mkdir(parents=True, exist_ok=True)
     parts: list[str] = []
     everything: list[dict[str, Any]] = []
@@ -26,7 +26,8 @@ def main() -> None:
             text, plain = judged(half, options)
             parts += text
             everything.append(plain)
-    parts.append(f"Judged in {(time.perf_counter() - began) / 60:.0f} minutes.")
+    about = machine.description()
+    parts.append("Judged on: " + " · ".join(f"{name} {about[name]}" for name in ABOUT if name in about) + ".")
     print("\n\n".join(parts))
     if options.json:
         options.json.write_text(json.dumps(everything, indent=1) + "\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.figures import PERCENT, Figure, figures_table
@@ -94,7 +94,7 @@ def confusion_table(answers: Sequence[Answer]) -> str:
         [cause, SHORT[cause], *(str(counts[cause, first] or "") for first in named)]
         for cause in dict.fromkeys(answer.truth for answer in answers)
     ]
-    return table(["true cause", "", *(SHORT[cause] for cause in named)], lines)
+    return table(["true cause", "short", *(SHORT[cause] for cause in named)], lines)
 
 
 # ---------------------------------------------------------------------------------------------- beside others
@@ -123,19 +123,24 @@ def comparison_table(cases: Sequence[Case], ours: Sequence[Row], theirs: Sequenc
             lines.append(
                 [name, rules.source if name != "schuss" else "the same cases", str(result.cases), *map(share, figures)]
             )
-    return table(["who", "", "cases", "precision", "recall", "named at all", "false alarms"], lines)
+    return table(["who", "source", "cases", "precision", "recall", "named at all", "false alarms"], lines)
 
 
-def recall_table(cases: Sequence[Case], ours: Sequence[Row], theirs: Sequence[Row]) -> str:
-    """Recall for each cause: schuss on all cases, a rule set on those it is meant for, if it names the cause."""
-    mine = per_cause(our_answers(cases, ours))
-    columns: list[Mapping[str, Score]] = [per_cause(both(rules, cases, ours, theirs)[0]) for rules in RULE_SETS]
+def rules_table(cases: Sequence[Case], ours: Sequence[Row], theirs: Sequence[Row]) -> str:
+    """Recall and precision for each cause that a rule set names, ours before theirs, on the cases that it is for."""
+    pairs = [[per_cause(answers) for answers in both(rules, cases, ours, theirs)] for rules in RULE_SETS]
+    causes = [cause for cause in dict.fromkeys(case.cause for case in cases) if cause != HEALTHY]
     lines = []
-    for cause, result in mine.items():
-        others = [column.get(cause) for column in columns]
-        cells = [f"{share(each.recall)} ({share(each.anywhere)})" if each else "" for each in others]
-        lines.append([cause, "", share(result.recall), *cells])
-    return table(["true cause", "", "schuss", *(rules.name for rules in RULE_SETS)], lines)
+    for cause in causes:
+        named = [(cause in rules.causes, *pair) for rules, pair in zip(RULE_SETS, pairs, strict=True)]
+        lines.append(
+            [cause, *(f"{_cell(our[cause])} / {_cell(their[cause])}" if is_in else "" for is_in, their, our in named)]
+        )
+    return table(["true cause", *(f"schuss / {rules.name}" for rules in RULE_SETS)], lines)
+
+
+def _cell(result: Score) -> str:
+    return f"{share(result.recall)} {share(result.precision)}"
 
 
 def plain(half: Half, cases: Sequence[Case], ours: Sequence[Row], theirs: Sequence[Row]) -> dict[str, Any]:
@@ -169,6 +174,6 @@ def half_text(half: Half, cases: Sequence[Case], ours: Sequence[Row], theirs: Se
         confusion_table(our_answers(cases, ours)),
         "### Beside published rules",
         comparison_table(cases, ours, theirs),
-        "Recall, cause by cause; in brackets: named at any place.",
-        recall_table(cases, ours, theirs),
+        "Recall and precision, cause by cause, on the same cases: schuss / the others; – where a cause is never named.",
+        rules_table(cases, ours, theirs),
     ]
