@@ -115,29 +115,38 @@ def _arrays(outcome: Outcome) -> dict[str, NDArray[Any]]:
 
 
 def _describe(content: Content) -> dict[str, Any]:
-    network, recipe, outcome = content.network, content.recipe, content.outcome
     return {
         "format": FORMAT,
-        "network": {
-            "hidden": [_layer(layer) for layer in network.hidden],
-            "output": _activation(network.output),
-            "output_init": _definition(network.output_init),
-        },
-        "recipe": {
-            "optimizer": _optimizer(recipe.optimizer),
-            "loss": None if recipe.loss is None else _loss(recipe.loss),
-            "batch_size": recipe.batch_size,
-            "epochs": recipe.epochs,
-            "schedule": {**_definition(recipe.schedule), "formula": formulas.text(recipe.schedule.formula)},
-            "patience": recipe.patience,
-            "clip_norm": recipe.clip_norm,
-        },
+        "network": network_json(content.network),
+        "recipe": recipe_json(content.recipe),
         "seed": content.seed,
         "loss": _loss(content.loss),
         "sizes": [content.layers[0].n_in, content.layers[-1].n_out],
         "encoding": content.encoding.to_json(),
         "fingerprint": content.fingerprint,
-        "outcome": _outcome(outcome),
+        "outcome": _outcome(content.outcome),
+    }
+
+
+def network_json(network: Network) -> dict[str, Any]:
+    """A network as plain values, its activations as formulas."""
+    return {
+        "hidden": [_layer(layer) for layer in network.hidden],
+        "output": _activation(network.output),
+        "output_init": _definition(network.output_init),
+    }
+
+
+def recipe_json(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as plain values, its optimizer, loss and schedule as formulas."""
+    return {
+        "optimizer": _optimizer(recipe.optimizer),
+        "loss": None if recipe.loss is None else _loss(recipe.loss),
+        "batch_size": recipe.batch_size,
+        "epochs": recipe.epochs,
+        "schedule": {**_definition(recipe.schedule), "formula": formulas.text(recipe.schedule.formula)},
+        "patience": recipe.patience,
+        "clip_norm": recipe.clip_norm,
     }
 
 
@@ -204,7 +213,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
 def _restore(d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Content:
     if d["format"] != FORMAT:
         raise RunFileError(f"this version reads run files of format {FORMAT}, but this file has format {d['format']}.")
-    network, recipe = _restored_network(d["network"]), _restored_recipe(d["recipe"])
+    network, recipe = network_from_json(d["network"]), _restored_recipe(d["recipe"])
     loss = _restored_loss(d["loss"])
     n_inputs, n_outputs = (positive_integer("a size", size) for size in d["sizes"])
     layers = network.layers(n_inputs, n_outputs)
@@ -213,7 +222,8 @@ def _restore(d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Content:
     return Content(network, recipe, int(d["seed"]), loss, layers, encoding, str(d["fingerprint"]), outcome)
 
 
-def _restored_network(d: dict[str, Any]) -> Network:
+def network_from_json(d: dict[str, Any]) -> Network:
+    """The network that `network_json` described; an initializer that is not built in cannot draw any more."""
     return Network(
         *map(_restored_layer, d["hidden"]),
         output=_restored_activation(d["output"]),

@@ -309,7 +309,7 @@ def _train(
     progress: ProgressCallback | None,
     start: State | None = None,
 ) -> Iterator[tuple[int, Run]]:
-    working = _engine(engine, threads)
+    working = find_engine(engine, threads)
     plans = _Plans(jobs, start)
     ticker = _Ticker(progress, working, plans.total_steps(), len(jobs))
     for number, outcome in working.train((plans.plan(number) for number in range(len(jobs))), ticker.tick):
@@ -317,7 +317,8 @@ def _train(
         yield number, plans.run(number, outcome)
 
 
-def _engine(engine: EngineName | Engine, threads: int | None) -> Engine:
+def find_engine(engine: EngineName | Engine, threads: int | None = None) -> Engine:
+    """An engine from itself or its name; a native one with so many threads."""
     if engine == "native":
         return NativeEngine(threads)
     if engine == "reference":
