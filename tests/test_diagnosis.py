@@ -278,6 +278,24 @@ def test_the_best_constant_for_classes_is_the_entropy() -> None:
         assert valid == pytest.approx(-np.mean(np.log(shares)[data.valid.y]))
 
 
+@pytest.mark.parametrize("loss", ["softmax_cross_entropy(smoothing=0.2)", "binary_cross_entropy(smoothing=0.2)"])
+def test_the_best_constant_knows_weights_and_smoothing(loss: str) -> None:
+    """Rows by their weights are rows that are there as often; no constant nearby is better."""
+    times = np.random.default_rng(0).integers(0, 4, 569)
+    data, chosen = sc.load("breast_cancer", weights=times), sc.losses.find_loss(loss)
+    train = data.train
+    assert train.weights is not None
+    copies = np.repeat(train.y, np.rint(train.weights / train.weights[train.weights > 0].min()).astype(int))
+    found, _ = constant_losses(Case(sc.mlp(), sc.Recipe(loss=chosen), data))
+    rows = np.zeros((len(copies), 1))
+    one_logit = loss.startswith("binary")
+    grid = [
+        chosen(rows + c, copies[:, None]) if one_logit else chosen(np.hstack([rows, rows + c]), copies)
+        for c in np.linspace(-2, 2, 2001)
+    ]
+    assert found == pytest.approx(min(grid), abs=1e-6)
+
+
 def test_only_what_is_not_shuffled_can_be_learned() -> None:
     assert best_agreement(sc.load("wine")) > 5
     assert best_agreement(sc.load("circles")) > 5  # which no linear model sees

@@ -309,6 +309,8 @@ def _train(
     progress: ProgressCallback | None,
     start: State | None = None,
 ) -> Iterator[tuple[int, Run]]:
+    if not jobs:
+        return
     working = find_engine(engine, threads)
     plans = _Plans(jobs, start)
     ticker = _Ticker(progress, working, plans.total_steps(), len(jobs))

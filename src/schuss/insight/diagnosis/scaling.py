@@ -35,7 +35,7 @@ def standardize_inputs(data: Dataset) -> Dataset:
         X = part.X.astype(np.float64)
         for k, (mean, std) in scales.items():
             X[:, k] = (X[:, k] - mean) / std
-        return Part(np.ascontiguousarray(X, dtype=np.float32), part.y)
+        return replace(part, X=np.ascontiguousarray(X, dtype=np.float32))
 
     inputs, columns = iter(scales.values()), data.encoding.columns
     changed = tuple(_rescaled(each, *next(inputs)) if each.kind == "numeric" else each for each in columns)
@@ -60,7 +60,7 @@ def standardize_target(data: Dataset) -> Dataset:
     mean, std = np.array([_moments(column) for column in data.train.y.T]).T
 
     def scaled(part: Part) -> Part:
-        return Part(part.X, ((part.y.astype(np.float64) - mean) / std).astype(np.float32))
+        return replace(part, y=((part.y.astype(np.float64) - mean) / std).astype(np.float32))
 
     old_mean, old_std = np.array(target.mean), np.array(target.std)
     changed = replace(target, mean=tuple((old_mean + old_std * mean).tolist()), std=tuple((old_std * std).tolist()))
