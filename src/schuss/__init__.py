@@ -65,7 +65,7 @@ from schuss.optimizers import (
 )
 from schuss.recipe import Recipe
 from schuss.schedules import Schedule, schedule
-from schuss.training import Job, Progress, Run, fit, fit_many, load_run
+from schuss.training import Job, Progress, Run, fit, fit_groups, fit_many, load_run
 
 __version__ = _version("schuss")
 
@@ -74,11 +74,11 @@ __all__ = [
     "GradientFlow", "Initializer", "Interrupted", "Job", "LayerNorm", "Loss", "Network", "Optimizer", "Part",
     "Progress", "RMSNorm", "Recipe", "Residual", "Run", "Schedule", "SchussError", "Standing", "Study",
     "VisitInterrupted", "activation", "activations", "adagrad", "adam", "adamw", "celu", "compare", "doctor", "elu",
-    "expressions", "fit", "fit_many", "flow", "gd", "gelu", "gelu_tanh", "hard_sigmoid", "hard_silu", "hard_tanh",
-    "identity", "initializer", "initializers", "leaky_relu", "load", "load_run", "log_sigmoid", "loss", "losses",
-    "mish", "mlp", "momentum", "nesterov", "open_study", "optimizer", "optimizers", "preactivations", "relu", "relu6",
-    "rmsprop", "schedule", "schedules", "selu", "sgd", "sigmoid", "silu", "softplus", "softsign", "squared_relu",
-    "squareplus", "tailor", "tanh", "tanh_shrink",
+    "expressions", "fit", "fit_groups", "fit_many", "flow", "gd", "gelu", "gelu_tanh", "hard_sigmoid", "hard_silu",
+    "hard_tanh", "identity", "initializer", "initializers", "leaky_relu", "load", "load_run", "log_sigmoid", "loss",
+    "losses", "mish", "mlp", "momentum", "nesterov", "open_study", "optimizer", "optimizers", "preactivations",
+    "relu", "relu6", "rmsprop", "schedule", "schedules", "selu", "sgd", "sigmoid", "silu", "softplus", "softsign",
+    "squared_relu", "squareplus", "tailor", "tanh", "tanh_shrink",
 ]  # fmt: skip
 
 
