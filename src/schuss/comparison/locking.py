@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -21,7 +22,8 @@ class Lock:
 
     def release(self) -> None:
         """Give it back."""
-        self._path.unlink(missing_ok=True)  # while it is still held: who opened it meanwhile sees that it is gone
+        with suppress(PermissionError):  # Windows removes no file that is open
+            self._path.unlink(missing_ok=True)  # while it is still held: who opened it meanwhile sees that it is gone
         self._file.close()
 
 
