@@ -50,7 +50,7 @@ def within_budget(case: Case) -> Case:
 def _first_rows(data: Dataset, n: int) -> Dataset:
     """The first rows of each part, which are in random order."""
     train, valid, test = (Part(part.X[:n], part.y[:n]) for part in (data.train, data.valid, data.test))
-    return replace(data, train=train, valid=valid, test=test)
+    return replace(data.without_table(), train=train, valid=valid, test=test)
 
 
 def constant_losses(case: Case) -> tuple[float, float]:
