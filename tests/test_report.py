@@ -233,6 +233,8 @@ def test_the_verdict_names_the_best_and_how_sure_that_is() -> None:
     assert f"Over 10 fresh seeds its 95 % interval is {best.low:.3f} to {best.high:.3f}." in words
     assert "It is better than the one other, beyond what chance explains" in words
     assert "None of 22 networks diverged." in words
+    begun = study([*found.rows, row("relu", "o0", seed=11)])
+    assert "Over 10 fresh seeds" in verdict(begun)  # those that all have run
 
 
 def test_the_verdict_claims_no_difference_where_there_is_none() -> None:
