@@ -373,6 +373,20 @@ def test_a_lock_is_given_back_and_its_file_removed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs fcntl")
+def test_a_drive_without_locks_is_refused_with_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import errno
+    import fcntl
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(StudyFileError, match=r"cannot lock .*a\.study: No locks available\. Choose a folder"):
+        compare(tmp_path / "a.study")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="nowhere"):
         compare(tmp_path / "nowhere" / "a.study")

@@ -41,6 +41,12 @@ def _locked(path: Path, what: Path) -> IO[str]:
             raise StudyFileError(
                 f"{what} is in use by another process; wait until it is done, or name another file with --study."
             ) from None
+        except OSError as error:  # such as some network drives, which have no locks
+            file.close()
+            path.unlink(missing_ok=True)
+            raise StudyFileError(
+                f"cannot lock {what}: {error.strerror}. Choose a folder on a disk of this machine."
+            ) from error
         if path.exists() and os.fstat(file.fileno()).st_ino == path.stat().st_ino:
             return file
         file.close()  # its last holder has just removed it

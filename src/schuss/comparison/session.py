@@ -258,7 +258,10 @@ class Session:
         self.file.commit()
 
     def _tick(self, under_way: float) -> None:
-        self.file.tick()
+        if under_way > 0:
+            self.file.tick()
+        else:  # workers elsewhere say nothing until their next chunk is finished, which may be long
+            self.file.commit()
         if self.progress is not None:
             share = min((self.done + under_way) / self.expected, 1.0)
             self.progress(Standing(self.done, self.reused, self.expected, share, self.study))
