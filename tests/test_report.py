@@ -98,6 +98,22 @@ def small() -> sc.Study:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("finished", [1, 5, 17, 22, 40])
+def test_a_comparison_that_was_interrupted_anywhere_has_a_report(
+    small: sc.Study, tmp_path: Path, finished: int
+) -> None:
+    begun = replace(
+        small, rows=small.rows[:finished], curves=small.curves[:finished],
+        measured={number: flow for number, flow in small.measured.items() if number < finished},
+    )  # fmt: skip
+    assert f"{finished} of {small.expected} networks" in written(begun, tmp_path).text
+    for data in begun.tasks:
+        one = begun.of(data)
+        best = one.best_of_k()
+        trials = [sum(r.competitor == ranked.competitor for r in one.rows) for ranked in one.ranking]
+        assert np.isfinite(best).sum(axis=1).tolist() <= trials
+
+
 def hostile() -> sc.Study:
     found = grid(2, 2)
     names = dict(zip(("a0", "a1", "o0", "o1"), HOSTILE, strict=True))
