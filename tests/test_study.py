@@ -373,6 +373,13 @@ def test_a_lock_is_given_back_and_its_file_removed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_data_of_any_name_has_a_file_in_a_folder(tmp_path: Path) -> None:
+    data = sc.load("iris", name="a/b: c")
+    sc.compare(data, study=tmp_path, **{**SMALL, "seeds": 1, "trials": 1}, activations=["relu"])
+    (path,) = tmp_path.iterdir()
+    assert path.name.startswith("a-b-c-")
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs fcntl")
 def test_a_drive_without_locks_is_refused_with_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
