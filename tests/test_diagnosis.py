@@ -124,7 +124,7 @@ def test_the_report_fits_a_terminal_and_says_what_was_found(visit: tuple[str, Di
 def test_json_has_the_promised_shape(visit: tuple[str, Diagnosis]) -> None:
     _, diagnosis = visit
     found = json.loads(json.dumps(diagnosis.to_json(), allow_nan=False))
-    assert set(found) == {"healthy", "findings", "seconds"}
+    assert set(found) == {"healthy", "complete", "findings", "seconds"}
     (finding,) = found["findings"]
     assert set(finding) == {"cause", "layers", "evidence", "explanation", "cure", "proof", "tried"}
     if finding["cure"] is not None:
@@ -317,6 +317,13 @@ def test_standardized_data_is_what_its_encoding_makes_of_raw_rows() -> None:
     np.testing.assert_allclose(np.sort(again, axis=0), np.sort(everything, axis=0), atol=1e-4)
 
 
+def test_standardized_data_is_never_split_back_to_its_old_scale() -> None:
+    data = standardize_inputs(sc.load("wine", standardize=False))
+    assert data.resplit(5).fingerprint == data.fingerprint
+    target = standardize_target(scaled("diabetes", target=50))
+    assert target.resplit(5).fingerprint == target.fingerprint
+
+
 def test_categories_and_constant_columns_stay_as_they_are() -> None:
     city = ["Oslo", "Rome"] * 50
     raw = sc.load({"city": city, "age": np.arange(100) * 10.0, "one": [1.0] * 100, "y": city}, "y", standardize=False)
@@ -428,3 +435,6 @@ def test_a_script_that_cannot_be_written_says_why() -> None:
     unnamed = case._replace(data=few_and_wrong())
     with pytest.raises(InvalidInput, match="say how the data is loaded"):
         as_script(unnamed, cures.INIT_AUTO, 0)
+    other_split = case._replace(network=stack(), data=sc.load("iris", seed=1))
+    with pytest.raises(InvalidInput, match="say how the data is loaded"):
+        as_script(other_split, cures.INIT_AUTO, 0)

@@ -98,6 +98,22 @@ def small() -> sc.Study:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("finished", [1, 5, 17, 22, 40])
+def test_a_comparison_that_was_interrupted_anywhere_has_a_report(
+    small: sc.Study, tmp_path: Path, finished: int
+) -> None:
+    begun = replace(
+        small, rows=small.rows[:finished], curves=small.curves[:finished],
+        measured={number: flow for number, flow in small.measured.items() if number < finished},
+    )  # fmt: skip
+    assert f"{finished} of {small.expected} networks" in written(begun, tmp_path).text
+    for data in begun.tasks:
+        one = begun.of(data)
+        best = one.best_of_k()
+        trials = [sum(r.competitor == ranked.competitor for r in one.rows) for ranked in one.ranking]
+        assert np.isfinite(best).sum(axis=1).tolist() <= trials
+
+
 def hostile() -> sc.Study:
     found = grid(2, 2)
     names = dict(zip(("a0", "a1", "o0", "o1"), HOSTILE, strict=True))
@@ -233,6 +249,8 @@ def test_the_verdict_names_the_best_and_how_sure_that_is() -> None:
     assert f"Over 10 fresh seeds its 95 % interval is {best.low:.3f} to {best.high:.3f}." in words
     assert "It is better than the one other, beyond what chance explains" in words
     assert "None of 22 networks diverged." in words
+    begun = study([*found.rows, row("relu", "o0", seed=11)])
+    assert "Over 10 fresh seeds" in verdict(begun)  # those that all have run
 
 
 def test_the_verdict_claims_no_difference_where_there_is_none() -> None:

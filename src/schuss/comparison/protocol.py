@@ -28,6 +28,7 @@ from schuss.initializers import Initializer, auto
 from schuss.optimizers import Optimizer
 from schuss.schedules import Schedule, constant
 from schuss.training import EngineName, find_engine
+from schuss.writing import file_stem
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "softplus")
 OPTIMIZERS = ("gd", "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")
@@ -138,7 +139,7 @@ def _place(study: str | os.PathLike[str] | None, plan: Protocol) -> Path | None:
     path = Path(study)
     if not path.is_dir() and not os.fspath(study).endswith(("/", os.sep)):
         return path
-    return place_in(path, "+".join(plan.data), plan.id)
+    return place_in(path, "+".join(map(file_stem, plan.data)), plan.id)
 
 
 def _listed(what: str, wanted: object) -> object:

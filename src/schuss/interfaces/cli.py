@@ -77,6 +77,7 @@ from schuss.interfaces.options import (
     ThroughEpochs,
     Trials,
     Tune,
+    VisitSeeds,
     Width,
     Widths,
     folder,
@@ -84,10 +85,10 @@ from schuss.interfaces.options import (
     numbers,
     study_place,
 )
-from schuss.interfaces.output import STDOUT, Output, Picture, csv_text, file_stem
+from schuss.interfaces.output import STDOUT, Output, Picture, csv_text
 from schuss.interfaces.progress import shown_progress, shown_standing
 from schuss.interfaces.userfiles import with_own
-from schuss.writing import write_atomically
+from schuss.writing import file_stem, write_atomically
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -371,7 +372,7 @@ def doctor(
     schedule: MaybeSchedule = None,
     patience: Patience = None,
     clip_norm: ClipNorm = None,
-    seeds: Seeds = 3,
+    seeds: VisitSeeds = 3,
     fix: Fix = None,
     target: Target = None,
     task: Task = None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -88,15 +87,6 @@ class Output:
             figure_of(draw()).savefig(raw, format="png")
             write_atomically(path, raw.getvalue())
             self.show(f"picture: {path}")
-
-
-def file_stem(name: str) -> str:
-    """The name of a definition as a part of a file's name.
-
-    >>> file_stem("tailor(sigmoid, depth=50)")
-    'tailor-sigmoid-depth-50'
-    """
-    return re.sub(r"[^\w.]+", "-", name).strip("-")
 
 
 def check_folder(folder: Path) -> None:

@@ -41,7 +41,7 @@ def _best(study: Study, best: Ranked) -> str:
 
 
 def _sure(study: Study, best: Ranked) -> list[str]:
-    seeds = len({row.seed for row in study.rows if row.stage == "final"})
+    seeds = study.final_runs // len(study.tasks)  # that all have run: others do not count yet
     if math.isnan(best.low):
         return ["How sure is that? One seed says nothing of chance: take more seeds."]
     low = f"{best.low:.3f}" if math.isfinite(best.low) else "no lower bound, as too many may diverge,"

@@ -1,4 +1,7 @@
-"""Data brought to the scale that initial weights are made for, after it was encoded."""
+"""Data brought to the scale that initial weights are made for, after it was encoded.
+
+It keeps its one split: another one, cut from the raw table, would have the old scale.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ def standardize_inputs(data: Dataset) -> Dataset:
     inputs, columns = iter(scales.values()), data.encoding.columns
     changed = tuple(_rescaled(each, *next(inputs)) if each.kind == "numeric" else each for each in columns)
     return replace(
-        data,
+        data.without_table(),
         train=scaled(data.train),
         valid=scaled(data.valid),
         test=scaled(data.test),
@@ -65,7 +68,7 @@ def standardize_target(data: Dataset) -> Dataset:
     old_mean, old_std = np.array(target.mean), np.array(target.std)
     changed = replace(target, mean=tuple((old_mean + old_std * mean).tolist()), std=tuple((old_std * std).tolist()))
     return replace(
-        data,
+        data.without_table(),
         train=scaled(data.train),
         valid=scaled(data.valid),
         test=scaled(data.test),

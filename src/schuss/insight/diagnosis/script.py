@@ -9,6 +9,8 @@ from typing import Any
 
 from schuss import formulas
 from schuss.activations import Activation, find_activation, identity
+from schuss.data import Dataset
+from schuss.data import load as load_data
 from schuss.data.problems import PROBLEMS
 from schuss.definitions import Definition
 from schuss.errors import InvalidInput
@@ -44,7 +46,7 @@ def as_script(case: Case, cure: Cure, seed: int, load: str | None = None) -> str
     `load` is the Python expression that gives the data; a built-in problem needs none. InvalidInput for an initializer
     that is not built in: its code is not known.
     """
-    if load is None and case.data.name not in PROBLEMS:
+    if load is None and not _is_built_in(case.data):
         raise InvalidInput("say how the data is loaded, by a Python expression such as \"sc.load('churn.csv')\".")
     writer, after = _Writer(), cure.apply(case)
     body = [
@@ -68,6 +70,11 @@ def as_script(case: Case, cure: Cure, seed: int, load: str | None = None) -> str
         _RUN.format(seed=seed, data_after=data_after),
     ]
     return "\n".join(written)
+
+
+def _is_built_in(data: Dataset) -> bool:
+    """Whether `sc.load` of its name gives this data: a file may be called iris, too, or be split from another seed."""
+    return data.name in PROBLEMS and load_data(data.name).fingerprint == data.fingerprint
 
 
 def counted(texts: Sequence[str], several: str) -> Iterator[str]:
