@@ -196,6 +196,8 @@ def test_compare_takes_definitions_from_a_users_file(schuss: Schuss) -> None:
         ("mine.py:bump", OWN, "mine.py, line 13: an optimizer's first arguments are w and g"),
         ("mine.py:f", "x = 1\ny = x / 0\n", "mine.py, line 2: ZeroDivisionError: division by zero"),
         ("mine.py:f", "def f(w, g:\n", "mine.py, line 1: SyntaxError"),
+        ("mine.py:f", "x = 1\nexit(3)\n", "mine.py, line 2: SystemExit: 3."),
+        ("mine.py", OWN, "which optimizer of mine.py is meant? Write mine.py:NAME."),
         ("mine.py:f", "import not_there\n", "mine.py, line 1: ModuleNotFoundError: No module named 'not_there'"),
         ("mine.py:f", "f = 3\n", "unknown optimizer of mine.py 'f'"),
     ],

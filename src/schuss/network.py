@@ -130,6 +130,8 @@ def mlp(
         raise InvalidInput(f"hidden must list the units of every layer, such as [64, 64], but is {hidden!r:.60}.")
     if norm is not None and norm not in NORMS:
         raise unknown_name("norm", str(norm), NORMS)
+    if residual not in (True, False):
+        raise InvalidInput(f"residual is True or False, but is {residual!r:.60}.")
     chosen, drop = find_activation(activation), Dropout(dropout)
     layers: list[Description] = []
     width = None

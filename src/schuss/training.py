@@ -232,6 +232,8 @@ def fit(
     """
     dataset = load(data)
     if resume is not None:
+        if not isinstance(resume, Run):
+            raise InvalidInput(f"resume is a Run, such as load_run('digits.schuss'), but is {resume!r:.60}.")
         recipe = recipe or resume.recipe
         seed = resume.seed if seed is None else seed
         network = network or resume.network

@@ -121,7 +121,7 @@ def slope_in_words(flow: FlowShown) -> str:
     """What the gradient does on its way back, as in "vanishes, losing 0.63 decades a layer"."""
     word, lost = tendency(flow.relative), flow.decades_per_layer
     verb = {"steady": "stays steady", "unknown": "reaches no layer"}.get(word, word)
-    if math.isnan(lost):
+    if math.isnan(lost) or signed(lost) == "0.00":
         return verb
     return f"{verb}, {'losing' if lost >= 0 else 'gaining'} {abs(lost):.2f} decades a layer"
 

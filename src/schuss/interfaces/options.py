@@ -111,6 +111,7 @@ SEED = "Of the initial weights and of the order of the rows."
 Seed: TypeAlias = Annotated[int, _option("N", SEED, callback=_seed)]
 MaybeSeed: TypeAlias = Annotated[int | None, _option("N", SEED, unset="0", callback=_seed)]
 Seeds: TypeAlias = Annotated[int, _option("N", "Fresh seeds to judge the chosen trials on.")]
+VisitSeeds: TypeAlias = Annotated[int, _option("N", "Trainings of each network; every figure is their median.")]
 STUDY = "Keep every network there, and go on where it stopped; - keeps nothing."
 StudyPath: TypeAlias = Annotated[str | None, _option("FILE", STUDY, unset=f"a new file in {PICTURES}")]
 ReportPath: TypeAlias = Annotated[Path | None, _option("FILE", "Write the report there: one HTML file.")]

@@ -71,10 +71,10 @@ def _budget(diagnosis: Diagnosis) -> str:
     rows, of = len(diagnosis.examined.data.train), len(diagnosis.case.data.train)
     epochs = f"{given} epochs" if given == wanted else f"{given} of its {wanted} epochs"
     data = "" if rows == of else f", on {rows} of {of} rows"
-    n = len(diagnosis.seeds)
+    n, medians = len(diagnosis.seeds), "; figures are medians over the seeds" * (diagnosis.before is not None)
     return _wrapped(
-        f"{diagnosis.trained} networks in {diagnosis.seconds:.1f} s: {epochs}{data}, {n} seed{'s' * (n > 1)}; "
-        "figures are medians over the seeds."
+        f"{diagnosis.trained} network{'s' * (diagnosis.trained != 1)} in {diagnosis.seconds:.1f} s: {epochs}{data}, "
+        f"{n} seed{'s' * (n > 1)}{medians}."
     )
 
 
