@@ -210,6 +210,22 @@ def test_a_users_file_that_is_missing_or_raises_is_named_with_its_line(
     refused(schuss, ["compare", "iris", "--optimizers", f"sgd,{name}"], message)
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["doctor mine.csv --fix mine.csv", "compare mine.csv --json ./mine.csv", "fit mine.csv --save mine.csv",
+     "predict mine.schuss mine.csv --out mine.csv", "flow mine.csv --json mine.csv"],
+)  # fmt: skip
+def test_no_command_writes_over_the_data_it_reads(schuss: Schuss, command: str) -> None:
+    Path("mine.csv").write_text("x,y\n1,2\n")
+    refused(schuss, command.split(), "mine.csv is what this command reads; it was not touched.")
+    assert Path("mine.csv").read_text() == "x,y\n1,2\n"
+
+
+def test_fit_counts_the_layers_that_repeat(schuss: Schuss) -> None:
+    ended = schuss("fit", "iris", "--depth", 50, "--width", 4, "--norm", "layer", "--epochs", 1)
+    assert "Network(50 × (Dense(4, identity), LayerNorm(relu)))\n" in ended.out
+
+
 def test_json_on_standard_output_stands_there_alone(schuss: Schuss) -> None:
     ended = schuss("compare", "iris", *SMALL, "--activations", "relu", "--optimizers", "adam", "--json", "-")
     assert json.loads(ended.out)["networks"] >= 5
@@ -263,8 +279,8 @@ def test_ctrl_c_in_a_real_compare(tmp_path: Path) -> None:
 def test_fit_prints_and_writes_everything(schuss: Schuss) -> None:
     ended = schuss("fit", "iris", "--depth", 3, "--width", 16, "--epochs", 8, "--json", "r.json", "--save", "r.schuss")
     assert ended.code == 0
-    for expected in ("Network(Dense(16, relu)", "Recipe(adam, ", "Training", "Gradient flow through training", "Result",
-                     "finished after 8 epochs, 24 updates", "run: r.schuss"):  # fmt: skip
+    for expected in ("Network(3 × Dense(16, relu))", "Recipe(adam, ", "Training", "Gradient flow through training",
+                     "Result", "finished after 8 epochs, 24 updates", "run: r.schuss"):  # fmt: skip
         assert expected in ended.out
     result = json.loads(Path("r.json").read_text())
     assert {"status", "epochs", "seconds", "train_loss", "valid_loss", "test_score", "history"} <= set(result)

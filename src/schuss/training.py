@@ -421,7 +421,8 @@ def _check_resumable(job: Job, data: Dataset, run: Run) -> None:
     )
     for what, wanted, had in pairs:
         if wanted != had:
-            raise InvalidInput(f"cannot train on from this run: its {what} is {had}, but {wanted} was given.")
+            was, given = (each.brief() if isinstance(each, Network) else each for each in (had, wanted))
+            raise InvalidInput(f"cannot train on from this run: its {what} is {was}, but {given} was given.")
     if run.status == "diverged":
         raise InvalidInput(f"cannot train on from this run: it diverged at step {run.outcome.diverged_step}.")
     if run.outcome.state.epoch >= job.recipe.epochs:
