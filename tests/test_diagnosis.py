@@ -223,6 +223,7 @@ def test_an_interrupted_visit_tells_what_it_knows(networks: int) -> None:
     assert not diagnosis.healthy
     assert (diagnosis.before is None) == (networks < 4)
     assert "interrupted" in diagnosis.table()
+    assert ("medians" in diagnosis.table()) == (diagnosis.before is not None)
     json.dumps(diagnosis.to_json(), allow_nan=False)
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ import schuss as sc
 from schuss.comparison import storage
 from schuss.comparison.keys import network_key
 from schuss.comparison.locking import Lock
-from schuss.comparison.records import POINTS, Record
+from schuss.comparison.records import POINTS, Record, curves, record
 from schuss.comparison.session import Standing
 from schuss.comparison.storage import StudyFile
+from schuss.engines import HISTORY
 from schuss.engines.native import NativeEngine
 from schuss.errors import InvalidInput, StudyFileError
 
@@ -458,3 +460,11 @@ def test_ctrl_c_keeps_the_study_and_prints_what_is_finished(tmp_path: Path) -> N
     assert running.wait(timeout=60) == 130
     assert "what is finished follows" in (tmp_path / "err.txt").read_text()
     assert networks(path) >= 2
+
+
+def test_losses_beyond_single_precision_are_kept_as_infinite() -> None:
+    run = sc.fit(sc.mlp([4]), "iris", sc.Recipe("adam", epochs=2))
+    history = run.outcome.history.copy()
+    history[1, HISTORY.index("train_loss")] = 1e300
+    kept = record(replace(run, outcome=replace(run.outcome, history=history)), with_flow=False)
+    assert curves(kept.curves)["train_loss"][1] == np.inf

@@ -163,5 +163,5 @@ def _datasets(data: object) -> dict[str, Dataset]:
     names = [dataset.name for dataset in found]
     for name in names:
         if names.count(name) > 1:
-            raise InvalidInput(f"two data sets are called '{name}'; load one of them with another name=.")
+            raise InvalidInput(f"two data sets are called '{name}'; rename one's file, or load it with another name=.")
     return dict(zip(names, found, strict=True))

@@ -68,7 +68,8 @@ def _alike(study: Study, found: Sequence[Ranked]) -> str:
     if not others:
         return "It is distinguishable from all others."
     if len(others) == len(study.ranking) - 1:
-        return f"No difference: none of the {len(study.ranking)} competitors is distinguishable from it."
+        whom = f"none of the {len(others)} others is" if len(others) > 1 else f"{others[0]} is not"
+        return f"No difference: {whom} distinguishable from it."
     named = ", ".join(others[:NAMED_AT_MOST])
     more = f" and {len(others) - NAMED_AT_MOST} more" if len(others) > NAMED_AT_MOST else ""
     return f"Not distinguishable from it: {named}{more}."

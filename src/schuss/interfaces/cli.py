@@ -207,7 +207,7 @@ def compare(
 
     $ schuss compare digits wine --depth 2,8 --activations relu,"mine = z * sigmoid(1.7 * z)"
     """
-    output = Output(json, folder(plot, out), [report])
+    output = Output(json, folder(plot, out), [report], data)
     datasets = [_dataset(each, target, task, alone=len(data) == 1) for each in data]
     for dataset in datasets:
         output.show_data(dataset)
@@ -285,7 +285,7 @@ def fit(
 
     $ schuss fit digits --resume digits.schuss --epochs 40
     """
-    output = Output(json, folder(plot, out), [save])
+    output = Output(json, folder(plot, out), [save], [data])
     before = None if resume is None else sc.load_run(resume)
     network = _network(
         before, activation=activation, depth=depth, width=width, init=init,
@@ -386,7 +386,7 @@ def doctor(
 
     $ schuss doctor churn.csv --target Exited --lr 3 --fix mended.py
     """
-    output = Output(json, files=[fix])
+    output = Output(json, files=[fix], read=[data])
     network = _network(
         None, activation=activation, depth=depth, width=width, init=init,
         norm=norm, residual=residual or None, dropout=dropout,
@@ -420,7 +420,7 @@ def predict(run: RunArgument, table: TableArgument, *, out: CsvFile = STDOUT, js
 
     $ schuss predict churn.schuss new.csv --out predictions.csv
     """
-    output = Output(json, files=[out])
+    output = Output(json, files=[out], read=[run, table])
     trained = sc.load_run(run)
     header, columns = _predictions(trained, table)
     output.write_json(lambda: dict(zip(header, columns, strict=True)))
@@ -482,7 +482,7 @@ def flow(
         raise InvalidInput(
             "without --epochs nothing is trained; give --epochs 20, or leave out --optimizer, --lr and --batch-size."
         )
-    output = Output(json, folder(plot, out))
+    output = Output(json, folder(plot, out), read=[data])
     network = _network(
         None, activation=activation, depth=depth, width=width, init=init,
         norm=norm, residual=residual, dropout=dropout,

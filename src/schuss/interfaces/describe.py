@@ -62,7 +62,7 @@ def draw(study: sc.Study, output: Output) -> None:
 
 def show_run(run: sc.Run, output: Output, *more: Table) -> None:
     """A training: its course, the gradient flow through it, and the result."""
-    output.show(f"{run.network}", f"{run.recipe}", "")
+    output.show(run.network.brief(), f"{run.recipe}", "")
     if len(run.outcome.history):
         output.show(tables.history_table(run.history, run.score_name))
     output.show(tables.flow_history_table(run.flow))

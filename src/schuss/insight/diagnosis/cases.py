@@ -51,9 +51,7 @@ def within_budget(case: Case) -> Case:
 
 def _first_rows(data: Dataset, n: int) -> Dataset:
     """The first rows of each part."""
-    return replace(
-        data.without_table(), train=data.train.first(n), valid=data.valid.first(n), test=data.test.first(n)
-    )
+    return replace(data.without_table(), train=data.train.first(n), valid=data.valid.first(n), test=data.test.first(n))
 
 
 def constant_losses(case: Case) -> tuple[float, float]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from schuss import formulas
@@ -24,6 +23,7 @@ from schuss.network import Network
 from schuss.optimizers import Optimizer, find_optimizer
 from schuss.recipe import Recipe
 from schuss.schedules import Schedule, constant, find_schedule
+from schuss.wording import counted
 
 _RUN = """
 
@@ -77,17 +77,6 @@ def _is_built_in(data: Dataset) -> bool:
     return data.name in PROBLEMS and load_data(data.name).fingerprint == data.fingerprint
 
 
-def counted(texts: Sequence[str], several: str) -> Iterator[str]:
-    """The texts, with equal neighbors as one, by a pattern of {text} and {n}.
-
-    >>> list(counted(["a", "a", "b"], "{n} × {text}"))
-    ['2 × a', 'b']
-    """
-    for text, equal in groupby(texts):
-        n = len(list(equal))
-        yield text if n == 1 else several.format(n=n, text=text)
-
-
 def _quoted(text: str) -> str:
     """The text as Python with double quotes, where it has none itself."""
     return repr(text) if '"' in text or "\\" in text else f'"{text}"'
@@ -101,7 +90,7 @@ class _Writer:
         self.functions: set[str] = set()
 
     def network(self, network: Network) -> str:
-        parts = [*counted([*map(self.layer, network.hidden)], "*[{text}] * {n}")]
+        parts = [*counted([*map(self.layer, network.hidden)], lambda n, texts: f"*[{', '.join(texts)}] * {n}")]
         if network.output != identity:
             parts.append(f"output={self.activation(network.output)}")
         if network.output_init != auto:
