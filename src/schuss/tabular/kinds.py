@@ -1,0 +1,173 @@
+"""Four ways to turn the columns of a table into the inputs of a network; all learned without a look at the target.
+
+Numbers differ by kind; categories are one-hot in each, and a column that had gaps gets an input that says where. Missing
+numbers are the median first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from schuss.data.encoding import FARTHEST
+from schuss.tabular.columns import Columns, Table
+
+Numbers = NDArray[np.float64]
+Inputs = NDArray[np.float32]
+Kind: TypeAlias = Literal["standard", "piecewise", "periodic"]
+
+EDGES = 9  # quantiles of the values, and of the different values, between which the piecewise code rises
+WAVES = 8  # of the periodic code, for each column
+WAVE_DEVIATION = 0.3  # of their frequencies, in periods per interquartile range
+SOFT = 3.0  # so many interquartile ranges from the median the periodic code begins to see no further
+
+
+@dataclass(frozen=True)
+class Standard:
+    """z = (x − mean) / std, 0 for a constant column; [n, p] → [n, p]."""
+
+    mean: Numbers
+    std: Numbers
+
+    @staticmethod
+    def learn(x: Numbers, weights: Numbers) -> Standard:
+        """From numbers without gaps."""
+        mean = weights @ x / weights.sum()
+        std = np.sqrt(weights @ (x - mean) ** 2 / weights.sum())
+        return Standard(mean, np.where(std <= 1e-12 * np.abs(mean), np.inf, std))
+
+    def __call__(self, x: Numbers) -> Inputs:
+        return np.clip((x - self.mean) / self.std, -FARTHEST, FARTHEST).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Piecewise:
+    """2·clip((x − e₍t₋₁₎)/(e₍t₎ − e₍t₋₁₎), 0, 1) − 1 for each pair of edges (Gorishniy et al., 2022, scaled to −1 … 1).
+
+    `edges` has the edges of all columns, one column after the other; those of column j begin at `starts[j]`.
+    """
+
+    edges: Numbers
+    starts: NDArray[np.int64]
+
+    @staticmethod
+    def learn(x: Numbers, weights: Numbers) -> Piecewise:
+        """Edges at the quantiles of the values and at those of the different values: both crowds and plains get some."""
+        found = [_edges(column, weights) for column in x.T]
+        return Piecewise(np.concatenate([*found, np.zeros(0)]), np.cumsum([0, *map(len, found)]))
+
+    def __call__(self, x: Numbers) -> Inputs:
+        first, last = self.edges[self.starts[:-1]], self.edges[self.starts[1:] - 1]
+        span = np.where(last > first, last - first, 1.0)
+        u = np.clip((x - first) / span, 0, 1).astype(np.float32)  # from here on 32 bits do, wherever the column lies
+        lower = np.setdiff1d(np.arange(len(self.edges)), self.starts[1:] - 1)
+        column = np.searchsorted(self.starts, lower, side="right") - 1
+        low, high = ((self.edges[i] - first[column]) / span[column] for i in (lower, lower + 1))
+        out = u[:, column]
+        out *= (2 / (high - low)).astype(np.float32)
+        out -= ((high + low) / (high - low)).astype(np.float32)
+        return np.clip(out, -1, 1, out=out)
+
+
+@dataclass(frozen=True)
+class Periodic:
+    """z, and cos(2π(w·r + b)) of fixed random w and b: r = s/√(1 + (s/3)²), s = (x − median)/IQR; [n, p] → [n, 9·p].
+
+    Random Fourier features (Rahimi and Recht, 2007), a column at a time.
+    """
+
+    standard: Standard
+    median: Numbers
+    range: Numbers
+    frequency: Numbers
+    phase: Numbers
+
+    @staticmethod
+    def learn(x: Numbers, weights: Numbers, random: Generator) -> Periodic:
+        """From numbers without gaps; w and b are drawn from `random`."""
+        standard = Standard.learn(x, weights)
+        quarters = np.array([_quantiles(column, weights, np.array([0.25, 0.5, 0.75])) for column in x.T]).reshape(-1, 3)
+        spread = quarters[:, 2] - quarters[:, 0]
+        spread = np.where(spread > 0, spread, standard.std)  # where most values are the same
+        frequency = WAVE_DEVIATION * random.standard_normal((x.shape[1], WAVES))
+        return Periodic(standard, quarters[:, 1], spread, frequency, random.random((x.shape[1], WAVES)))
+
+    def __call__(self, x: Numbers) -> Inputs:
+        s = np.clip((x - self.median) / self.range, -FARTHEST, FARTHEST)
+        r = (s / np.sqrt(1 + (s / SOFT) ** 2)).astype(np.float32)
+        turns = r[:, :, None] * self.frequency.astype(np.float32) + self.phase.astype(np.float32)
+        waves = np.cos(np.float32(2 * math.pi) * turns).reshape(len(x), -1)
+        return np.hstack([self.standard(x), waves])
+
+
+Coder: TypeAlias = Standard | Piecewise | Periodic
+
+
+def _edges(column: Numbers, weights: Numbers) -> Numbers:
+    shares = np.linspace(0, 1, EDGES)
+    different = np.unique(column)
+    edges = np.union1d(_quantiles(column, weights, shares), np.quantile(different, shares))
+    tiny = 1e-9 * max(float(edges[-1] - edges[0]), abs(float(edges[0])), np.finfo(np.float64).tiny)
+    return edges[np.r_[True, np.diff(edges) > tiny]]  # a jump is no slope: rounding must not make pieces
+
+
+def _quantiles(column: Numbers, weights: Numbers, shares: Numbers) -> Numbers:
+    """Quantiles of weighted values: straight between the middles of their weights."""
+    order = np.argsort(column)
+    middles = np.cumsum(weights[order]) - weights[order] / 2
+    return np.interp(shares, middles / weights.sum(), column[order])
+
+
+# ---------------------------------------------------------------------------------------------- whole tables
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A table with all its columns → the inputs of one kind.
+
+    Attributes
+    ----------
+    coder : of the numbers.
+    fill : what stands for a missing number, one a numeric column.
+    gaps : which numeric columns had gaps in training, and get an input that says where.
+    sizes : how many categories each categorical column has.
+    """
+
+    coder: Coder
+    fill: Numbers
+    gaps: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+
+    def __call__(self, table: Table) -> Inputs:
+        """The inputs, float32 [n, inputs]."""
+        missing = np.isnan(table.numbers)
+        parts = [self.coder(np.where(missing, self.fill, table.numbers)), missing[:, self.gaps]]
+        parts += [codes[:, None] == np.arange(size) for codes, size in zip(table.codes.T, self.sizes, strict=True)]
+        return np.hstack(parts, dtype=np.float32)
+
+
+def learn_encoders(table: Table, columns: Columns, weights: Numbers, random: Generator) -> dict[Kind, Encoder]:
+    """One encoder of each kind, from the training rows."""
+    missing = np.isnan(table.numbers)
+    fill = np.array([_median(column, weights) for column in table.numbers.T])
+    x = np.where(missing, fill, table.numbers)
+    coders: dict[Kind, Coder] = {
+        "standard": Standard.learn(x, weights),
+        "piecewise": Piecewise.learn(x, weights),
+        "periodic": Periodic.learn(x, weights, random),
+    }
+    gaps = np.flatnonzero(missing.any(axis=0) & ~missing.all(axis=0))
+    sizes = np.array([len(columns.categories[i] or ()) for i in columns.categorical], dtype=np.int64)
+    return {kind: Encoder(coder, fill, gaps, sizes) for kind, coder in coders.items()}
+
+
+def _median(column: Numbers, weights: Numbers) -> float:
+    """The median of what is there; 0 where nothing is."""
+    there = ~np.isnan(column)
+    return float(_quantiles(column[there], weights[there], np.array([0.5]))[0]) if there.any() else 0.0
