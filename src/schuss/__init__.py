@@ -74,8 +74,8 @@ __version__ = _version("schuss")
 __all__ = [
     "Activation", "BatchNorm", "Dataset", "Dense", "Dropout", "Encoding", "FlowHistory", "GradientFlow",
     "Initializer", "Interrupted", "Job", "LayerNorm", "Loss", "Network", "Optimizer", "Part", "Progress", "RMSNorm",
-    "Recipe", "Residual", "Run", "Schedule", "SchussClassifier", "SchussError", "SchussRegressor", "Study", "activation", "activations", "adagrad", "adam",
-    "adamw", "celu", "compare", "elu", "expressions", "fit", "fit_many", "flow", "gd", "gelu", "gelu_tanh",
+    "Recipe", "Residual", "Run", "Schedule", "SchussClassifier", "SchussError", "SchussRegressor", "Study", "activation",
+    "activations", "adagrad", "adam", "adamw", "celu", "compare", "elu", "expressions", "fit", "fit_many", "flow", "gd", "gelu", "gelu_tanh",
     "hard_sigmoid", "hard_silu", "hard_tanh", "identity", "initializer", "initializers", "leaky_relu", "load",
     "load_run", "log_sigmoid", "loss", "losses", "mish", "mlp", "momentum", "nesterov", "optimizer", "optimizers",
     "preactivations", "relu", "relu6", "rmsprop", "schedule", "schedules", "selu", "sgd", "sigmoid", "silu",

@@ -1,7 +1,15 @@
-"""scikit-learn's manners: `SchussClassifier` and `SchussRegressor`."""
+"""scikit-learn's manners: `SchussClassifier` and `SchussRegressor`.
+
+>>> from sklearn.datasets import load_iris
+>>> X, y = load_iris(return_X_y=True, as_frame=True)
+>>> model = SchussClassifier(ensemble="light", random_state=0).fit(X, y)
+>>> model.predict(X.iloc[[0, 50, 100]]).tolist()
+[0, 1, 2]
+"""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any, Self
 
 import numpy as np
@@ -18,31 +26,81 @@ from schuss.data.encoding import Target
 from schuss.data.reading import is_table, read_table
 from schuss.errors import InvalidInput, positive_integer, positive_number
 from schuss.insight.gradient_flow import FlowHistory
+from schuss.interfaces.progress import shown_progress
 from schuss.optimizers import Optimizer, find_optimizer
 from schuss.recipe import Recipe
 from schuss.schedules import cosine
+from schuss.tabular import population
 from schuss.tabular.columns import Columns, Table, learn_columns
-from schuss.tabular.ensemble import Ensemble, problem, train_ensemble
+from schuss.tabular.ensemble import Ensemble, Plan, Problem, class_problem, number_problem, planned
 from schuss.tabular.members import EPOCHS, FOLDS, STYLES, WIDTHS, Training, usual_batch
 from schuss.training import Run
 
 Numbers = NDArray[np.float64]
 
-_WARMUP = 0.05
+LIGHT = ("plain", "piecewise")
+WARMUP = 0.05  # of the training, during which the learning rate rises
 
 
 class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
-    """What classifier and regressor share."""
+    """What classifier and regressor share: everything but what y means."""
 
     ensemble_: Ensemble
     columns_: Columns
-
-    # ------------------------------------------------------------------------------------------ input
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
+
+    # ------------------------------------------------------------------------------------------ fit
+
+    def fit(
+        self, X: Any, y: Any, sample_weight: ArrayLike | None = None, *, eval_set: tuple[Any, Any] | None = None
+    ) -> Self:
+        """Train on rows X.
+
+        Parameters
+        ----------
+        X
+            [n, d]: an array, or a data frame of any library, with columns of numbers, text or categories, and gaps.
+        y
+            Classes [n]; for a regression numbers, [n] or [n, k].
+        sample_weight
+            [n]; a row of weight 2 is the same as two rows. Only their proportions count.
+        eval_set
+            (X, y) that the networks are judged on, in place of folds: all of them train on all rows of X.
+
+        Returns
+        -------
+        self
+        """
+        plan = self._plan(X, y, sample_weight, eval_set)
+        with shown_progress() if self.verbose else nullcontext() as progress:
+            (self.ensemble_,) = population.train([plan], threads=self._threads(), progress=progress)
+        return self
+
+    def _plan(self, X: Any, y: Any, sample_weight: Any, eval_set: tuple[Any, Any] | None) -> Plan:
+        """Everything before the training."""
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
+        table = self._table(X, reset=True)
+        learned = self._learned(table, y, sample_weight)
+        judging = None
+        if eval_set is not None:
+            judging = self._judging(self._table(eval_set[0], reset=False), eval_set[1], learned)
+        styles, size = self._members()
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        training = self._training(len(learned.y))
+        return planned(learned, self.columns_, styles, size, training, judging=judging, seed=seed)
+
+    def _learned(self, table: Table, y: Any, sample_weight: Any) -> Problem:
+        raise NotImplementedError
+
+    def _judging(self, table: Table, y: Any, learned: Problem) -> Problem:
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------------------------------ input
 
     def _table(self, X: Any, *, reset: bool) -> Table:
         """The rows as numbers; learns the columns if `reset`, else checks that they are the same."""
@@ -70,24 +128,15 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
             raise ValueError("sample_weight is zero for all rows; at least one row must count.")
         return np.asarray(w)
 
-    # ------------------------------------------------------------------------------------------ fit
+    # ------------------------------------------------------------------------------------------ parameters
 
-    def _fit(self, table: Table, y: Numbers, weights: Numbers | None, target: Target) -> Self:
-        learned = problem(table, y, weights, target)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        styles, size = self._members()
-        self.ensemble_ = train_ensemble(
-            learned, self.columns_, styles, size, self._training(len(learned.y)), seed=seed, threads=self._threads()
-        )
-        return self
-
-    def _members(self) -> tuple[list[str], int]:
+    def _members(self) -> tuple[tuple[str, ...], int]:
         """The styles and the number of networks."""
         if self.ensemble == "auto":
-            return list(STYLES), len(STYLES) * FOLDS
+            return tuple(STYLES), len(STYLES) * FOLDS
         if self.ensemble == "light":
-            return ["plain", "piecewise"], 2 * FOLDS
-        return list(STYLES), positive_integer("ensemble", self.ensemble)
+            return LIGHT, len(LIGHT) * FOLDS
+        return tuple(STYLES), positive_integer("ensemble", self.ensemble)
 
     def _training(self, rows: int) -> Training:
         epochs = EPOCHS if self.epochs == "auto" else positive_integer("epochs", self.epochs)
@@ -99,7 +148,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
                 self._rule(),
                 batch_size=usual_batch(rows) if self.batch_size == "auto" else self.batch_size,
                 epochs=epochs,
-                schedule=cosine(warmup=_WARMUP),
+                schedule=cosine(warmup=WARMUP),
                 patience=epochs if self.early_stopping else None,
             ),
         )
@@ -181,29 +230,23 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
-        """Train on rows X [n, d] with the classes y [n]."""
-        table = self._table(X, reset=True)
-        y = self._labels(table, y)
+    def _learned(self, table: Table, y: Any, sample_weight: Any) -> Problem:
+        y = _labels(table, y)
         weights = self._weights(sample_weight, len(y))
         if self.class_weight is not None:
             weights = compute_sample_weight(self.class_weight, y) * (1.0 if weights is None else weights)
-        counting = slice(None) if weights is None else weights > 0
-        self.classes_, numbers = np.unique(y[counting], return_inverse=True)
+        self.classes_ = np.unique(y if weights is None else y[weights > 0])  # a class of no weight is none
         if len(self.classes_) < 2:
             raise InvalidInput(f"there must be at least two classes, but y has one class only: {self.classes_[0]!r}.")
-        all_numbers = np.zeros((len(y), 1))
-        all_numbers[counting, 0] = numbers
-        return self._fit(table, all_numbers, weights, Target(("y",), "classification", tuple(self.classes_.tolist())))
+        numbers = np.searchsorted(self.classes_, y)
+        return class_problem(table, numbers, weights, Target(("y",), "classification", tuple(self.classes_.tolist())))
 
-    def _labels(self, table: Table, y: Any) -> NDArray[Any]:
-        if y is None:
-            raise ValueError("SchussClassifier requires y to be passed, but the target y is None.")
-        y = column_or_1d(y, warn=True)
-        check_array(y, ensure_2d=False, dtype=None, input_name="y")
-        check_consistent_length(table.numbers, y)
-        check_classification_targets(y)
-        return np.asarray(y)
+    def _judging(self, table: Table, y: Any, learned: Problem) -> Problem:
+        y = _labels(table, y)
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise InvalidInput(f"eval_set has the class {unknown[0]!r}, which y has not.")
+        return class_problem(table, np.searchsorted(self.classes_, y), None, learned.target)
 
     def predict_proba(self, X: Any) -> Numbers:
         """The probability of each of `classes_`, [n, classes]."""
@@ -217,6 +260,14 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         """The most probable class of each row, [n]."""
         p = self.predict_proba(X)
         return np.asarray(self.classes_[p.argmax(axis=1)])
+
+
+def _labels(table: Table, y: Any) -> NDArray[Any]:
+    y = column_or_1d(y, warn=True)
+    check_array(y, ensure_2d=False, dtype=None, input_name="y")
+    check_consistent_length(table.numbers, y)
+    check_classification_targets(y)
+    return np.asarray(y)
 
 
 class SchussRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
@@ -258,19 +309,24 @@ class SchussRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         tags.target_tags.multi_output = True
         return tags
 
-    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
-        """Train on rows X [n, d] with the numbers y [n] or [n, k]."""
-        table = self._table(X, reset=True)
-        if y is None:
-            raise ValueError("SchussRegressor requires y to be passed, but the target y is None.")
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
-        check_consistent_length(table.numbers, y)
-        self._is_single = y.ndim == 1
+    def _learned(self, table: Table, y: Any, sample_weight: Any) -> Problem:
+        y = _quantities(table, y)
+        self.n_outputs_ = None if y.ndim == 1 else y.shape[1]
         y = y.reshape(len(y), -1)
-        names = tuple(f"y{i}" for i in range(y.shape[1]))
-        return self._fit(table, y, self._weights(sample_weight, len(y)), Target(names, "regression"))
+        names = [f"y{i}" for i in range(y.shape[1])]
+        return number_problem(table, y, self._weights(sample_weight, len(y)), names)
+
+    def _judging(self, table: Table, y: Any, learned: Problem) -> Problem:
+        y = _quantities(table, y)
+        return number_problem(table, y.reshape(len(y), -1), None, learned.target.names, learned.target)
 
     def predict(self, X: Any) -> Numbers:
-        """The numbers of each row, [n] or [n, k]."""
+        """The numbers of each row, [n], or [n, k] where y had k columns."""
         found = self._predicted(X)
-        return found[:, 0] if self._is_single else found
+        return found[:, 0] if self.n_outputs_ is None else found
+
+
+def _quantities(table: Table, y: Any) -> Numbers:
+    y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+    check_consistent_length(table.numbers, y)
+    return np.asarray(y)

@@ -81,7 +81,7 @@ class Columns:
 
 
 def learn_columns(X: Any) -> Columns:
-    """Which columns of the training rows are numbers, and which are categories: text, and pandas' or polars' categories.
+    """Which columns of the training rows are numbers, and which categories: text, and a data frame's categories.
 
     >>> learn_columns({"age": [31, None], "city": ["Rome", "?"]})
     Columns(names=('age', 'city'), categories=(None, ('Rome',)))

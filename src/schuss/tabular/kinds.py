@@ -1,15 +1,15 @@
 """Four ways to turn the columns of a table into the inputs of a network; all learned without a look at the target.
 
-Numbers differ by kind; categories are one-hot in each, and a column that had gaps gets an input that says where. Missing
-numbers are the median first.
+Numbers differ by kind; categories are one-hot in each, and a column that had gaps gets an input that says where.
+Missing numbers are the median first.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.random import Generator
@@ -28,7 +28,7 @@ WAVE_DEVIATION = 0.3  # of their frequencies, in periods per interquartile range
 SOFT = 3.0  # so many interquartile ranges from the median the periodic code begins to see no further
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Standard:
     """z = (x − mean) / std, 0 for a constant column; [n, p] → [n, p]."""
 
@@ -37,16 +37,21 @@ class Standard:
 
     @staticmethod
     def learn(x: Numbers, weights: Numbers) -> Standard:
-        """From numbers without gaps."""
+        """Mean and deviation of weighted rows without gaps."""
         mean = weights @ x / weights.sum()
         std = np.sqrt(weights @ (x - mean) ** 2 / weights.sum())
         return Standard(mean, np.where(std <= 1e-12 * np.abs(mean), np.inf, std))
 
     def __call__(self, x: Numbers) -> Inputs:
+        """From numbers without gaps."""
         return np.clip((x - self.mean) / self.std, -FARTHEST, FARTHEST).astype(np.float32)
 
+    def names(self, columns: Sequence[str]) -> list[str]:
+        """The columns' own."""
+        return list(columns)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Piecewise:
     """2·clip((x − e₍t₋₁₎)/(e₍t₎ − e₍t₋₁₎), 0, 1) − 1 for each pair of edges (Gorishniy et al., 2022, scaled to −1 … 1).
 
@@ -63,6 +68,7 @@ class Piecewise:
         return Piecewise(np.concatenate([*found, np.zeros(0)]), np.cumsum([0, *map(len, found)]))
 
     def __call__(self, x: Numbers) -> Inputs:
+        """From numbers without gaps."""
         first, last = self.edges[self.starts[:-1]], self.edges[self.starts[1:] - 1]
         span = np.where(last > first, last - first, 1.0)
         u = np.clip((x - first) / span, 0, 1).astype(np.float32)  # from here on 32 bits do, wherever the column lies
@@ -74,8 +80,13 @@ class Piecewise:
         out -= ((high + low) / (high - low)).astype(np.float32)
         return np.clip(out, -1, 1, out=out)
 
+    def names(self, columns: Sequence[str]) -> list[str]:
+        """The columns' own, with the number of the piece."""
+        counts = np.diff(self.starts) - 1
+        return [f"{c} piece {i + 1}" for c, count in zip(columns, counts, strict=True) for i in range(count)]
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Periodic:
     """z, and cos(2π(w·r + b)) of fixed random w and b: r = s/√(1 + (s/3)²), s = (x − median)/IQR; [n, p] → [n, 9·p].
 
@@ -99,11 +110,16 @@ class Periodic:
         return Periodic(standard, quarters[:, 1], spread, frequency, random.random((x.shape[1], WAVES)))
 
     def __call__(self, x: Numbers) -> Inputs:
+        """From numbers without gaps."""
         s = np.clip((x - self.median) / self.range, -FARTHEST, FARTHEST)
         r = (s / np.sqrt(1 + (s / SOFT) ** 2)).astype(np.float32)
         turns = r[:, :, None] * self.frequency.astype(np.float32) + self.phase.astype(np.float32)
         waves = np.cos(np.float32(2 * math.pi) * turns).reshape(len(x), -1)
         return np.hstack([self.standard(x), waves])
+
+    def names(self, columns: Sequence[str]) -> list[str]:
+        """The columns' own, then those of their waves."""
+        return [*columns, *(f"{column} wave {i + 1}" for column in columns for i in range(WAVES))]
 
 
 Coder: TypeAlias = Standard | Piecewise | Periodic
@@ -127,16 +143,20 @@ def _quantiles(column: Numbers, weights: Numbers, shares: Numbers) -> Numbers:
 # ---------------------------------------------------------------------------------------------- whole tables
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Encoder:
     """A table with all its columns → the inputs of one kind.
 
     Attributes
     ----------
-    coder : of the numbers.
-    fill : what stands for a missing number, one a numeric column.
-    gaps : which numeric columns had gaps in training, and get an input that says where.
-    sizes : how many categories each categorical column has.
+    coder
+        Of the numbers.
+    fill
+        What stands for a missing number, one a numeric column.
+    gaps
+        Which numeric columns had gaps in training, and get an input that says where.
+    sizes
+        How many categories each categorical column has.
     """
 
     coder: Coder
@@ -151,20 +171,32 @@ class Encoder:
         parts += [codes[:, None] == np.arange(size) for codes, size in zip(table.codes.T, self.sizes, strict=True)]
         return np.hstack(parts, dtype=np.float32)
 
+    def names(self, columns: Columns) -> list[str]:
+        """A name for each input."""
+        numeric = [columns.names[i] for i in columns.numeric]
+        shown = [(columns.names[i], columns.categories[i] or ()) for i in columns.categorical]
+        return [
+            *self.coder.names(numeric),
+            *(f"{numeric[i]} is missing" for i in self.gaps),
+            *(f"{name}={category}" for name, categories in shown for category in categories),
+        ]
 
-def learn_encoders(table: Table, columns: Columns, weights: Numbers, random: Generator) -> dict[Kind, Encoder]:
-    """One encoder of each kind, from the training rows."""
+
+def learn_encoders(
+    table: Table, columns: Columns, weights: Numbers, kinds: Collection[Kind], random: Generator
+) -> dict[Kind, Encoder]:
+    """One encoder of each of the kinds, from the training rows."""
     missing = np.isnan(table.numbers)
     fill = np.array([_median(column, weights) for column in table.numbers.T])
     x = np.where(missing, fill, table.numbers)
-    coders: dict[Kind, Coder] = {
-        "standard": Standard.learn(x, weights),
-        "piecewise": Piecewise.learn(x, weights),
-        "periodic": Periodic.learn(x, weights, random),
+    learn: dict[Kind, Callable[[], Coder]] = {
+        "standard": lambda: Standard.learn(x, weights),
+        "piecewise": lambda: Piecewise.learn(x, weights),
+        "periodic": lambda: Periodic.learn(x, weights, random),
     }
     gaps = np.flatnonzero(missing.any(axis=0) & ~missing.all(axis=0))
     sizes = np.array([len(columns.categories[i] or ()) for i in columns.categorical], dtype=np.int64)
-    return {kind: Encoder(coder, fill, gaps, sizes) for kind, coder in coders.items()}
+    return {kind: Encoder(learned(), fill, gaps, sizes) for kind, learned in learn.items() if kind in kinds}
 
 
 def _median(column: Numbers, weights: Numbers) -> float:

@@ -68,10 +68,10 @@ class Member(NamedTuple):
     division: int
 
 
-def planned(size: int, styles: Sequence[str], n_folds: int) -> list[Member]:
+def chosen_members(size: int, styles: Sequence[str], n_folds: int) -> list[Member]:
     """The members of an ensemble of some size: style after style, then the next fold, then another division.
 
-    >>> planned(3, ["plain", "piecewise"], n_folds=5)
+    >>> chosen_members(3, ["plain", "piecewise"], n_folds=5)
     [Member(style='plain', fold=0, division=0), Member(style='piecewise', fold=0, division=0),
      Member(style='plain', fold=1, division=0)]
     """

@@ -23,7 +23,7 @@ HEAVIEST = 4.0
 """A row that weighs as much as several, typically, is divided into copies: one row of a large weight would make one
 gradient of an epoch as large. Copies never make a table more than 1 + HEAVIEST times as long."""
 
-_ODD = np.uint64(0x9E3779B97F4A7C15)
+_ODD = 0x9E3779B97F4A7C15
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
@@ -72,7 +72,7 @@ def _hashes(values: Numbers, start: NDArray[np.uint64] | None = None) -> NDArray
     hashes = np.zeros(len(values), np.uint64) if start is None else start
     for number, column in enumerate(values.T):
         bits = np.where(np.isnan(column), np.nan, column + 0.0).view(np.uint64)  # one NaN, and no −0
-        hashes = _mixed(hashes ^ (bits + _ODD * np.uint64(number + 1)))
+        hashes = _mixed(hashes ^ (bits + np.uint64(_ODD * (number + 1) % 2**64)))
     return hashes
 
 
