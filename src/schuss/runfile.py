@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,8 @@ from schuss.writing import write_atomically
 
 FORMAT = 2
 
+T = TypeVar("T")
+
 
 class Content(NamedTuple):
     """Everything in a run file, in the order of the fields of a Run."""
@@ -51,19 +53,37 @@ class Content(NamedTuple):
 
 def write(path: Path, content: Content) -> None:
     """Write a run file; an existing one is replaced only when the new one is complete."""
-    from safetensors.numpy import save
-
-    arrays = _arrays(content.outcome)
-    described = json.dumps(_describe(content))
-    raw = save(arrays, metadata={"schuss": described, "digest": _digest(described, arrays)})
-    write_atomically(path, raw)
+    write_file(path, *pack(content))
 
 
 def read(path: Path) -> Content:
     """Read a run file. RunFileError for anything that `write` cannot have written."""
-    described, arrays = _raw(path)
+    return read_file(path, unpack)
+
+
+def pack(content: Content) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """A run as plain values and arrays."""
+    return _describe(content), _arrays(content.outcome)
+
+
+def write_file(path: Path, described: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write plain values and arrays, with a digest of both; an existing file is replaced only by a complete one."""
+    from safetensors.numpy import save
+
+    text = json.dumps(described)
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}  # safetensors ignores strides
+    raw = save(whole, metadata={"schuss": text, "digest": _digest(text, arrays)})
+    write_atomically(path, raw)
+
+
+def read_file(path: Path, restore: Callable[[dict[str, Any], dict[str, NDArray[Any]]], T]) -> T:
+    """What `restore` makes of the values and arrays in a file of `write_file`.
+
+    RunFileError if it was changed, or if `restore` cannot do anything with it.
+    """
+    text, arrays = _raw(path)
     try:
-        return _restore(json.loads(described), arrays)
+        return restore(json.loads(text), arrays)
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, SchussError, RecursionError) as error:
         why = str(error).rstrip(".")
         raise RunFileError(
@@ -120,11 +140,11 @@ def _describe(content: Content) -> dict[str, Any]:
         "format": FORMAT,
         "network": {
             "hidden": [_layer(layer) for layer in network.hidden],
-            "output": _activation(network.output),
+            "output": describe_activation(network.output),
             "output_init": _definition(network.output_init),
         },
         "recipe": {
-            "optimizer": _optimizer(recipe.optimizer),
+            "optimizer": describe_optimizer(recipe.optimizer),
             "loss": None if recipe.loss is None else _loss(recipe.loss),
             "batch_size": recipe.batch_size,
             "epochs": recipe.epochs,
@@ -148,12 +168,12 @@ def _layer(layer: Description) -> dict[str, Any]:
         case Dropout():
             return {"kind": "dropout", "rate": layer.rate}
         case Norm():
-            return {"kind": layer.kind, "activation": _activation(layer.activation)}
+            return {"kind": layer.kind, "activation": describe_activation(layer.activation)}
         case Dense():
             return {
                 "kind": "dense",
                 "units": layer.units,
-                "activation": _activation(layer.activation),
+                "activation": describe_activation(layer.activation),
                 "init": _definition(layer.init),
                 "bias": _definition(layer.bias),
             }
@@ -163,7 +183,8 @@ def _definition(definition: Definition) -> dict[str, Any]:
     return {"name": definition.name, "settings": dict(definition.settings), "defaults": dict(definition.defaults)}
 
 
-def _activation(activation: Activation) -> dict[str, Any]:
+def describe_activation(activation: Activation) -> dict[str, Any]:
+    """An activation as plain values."""
     return {**_definition(activation), "formula": formulas.text(activation.formula)}
 
 
@@ -172,7 +193,8 @@ def _loss(loss: Loss) -> dict[str, Any]:
     return {**_definition(loss), "formula": formula, "threshold": loss.threshold}
 
 
-def _optimizer(optimizer: Optimizer) -> dict[str, Any]:
+def describe_optimizer(optimizer: Optimizer) -> dict[str, Any]:
+    """An optimizer as plain values."""
     return {
         **_definition(optimizer),
         "updates": [formulas.text(e) for e in optimizer.updates],
@@ -201,7 +223,8 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------------- restore
 
 
-def _restore(d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Content:
+def unpack(d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Content:
+    """The run that `pack` described."""
     if d["format"] != FORMAT:
         raise RunFileError(f"this version reads run files of format {FORMAT}, but this file has format {d['format']}.")
     network, recipe = _restored_network(d["network"]), _restored_recipe(d["recipe"])
@@ -216,7 +239,7 @@ def _restore(d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Content:
 def _restored_network(d: dict[str, Any]) -> Network:
     return Network(
         *map(_restored_layer, d["hidden"]),
-        output=_restored_activation(d["output"]),
+        output=restored_activation(d["output"]),
         output_init=_restored_initializer(d["output_init"]),
     )
 
@@ -230,19 +253,20 @@ def _restored_layer(d: dict[str, Any]) -> Description:
         case "dense":
             return Dense(
                 d["units"],
-                _restored_activation(d["activation"]),
+                restored_activation(d["activation"]),
                 _restored_initializer(d["init"]),
                 _restored_initializer(d["bias"]),
             )
     norms = {norm.kind: norm for norm in NORMS.values()}
-    return norms[d["kind"]](_restored_activation(d["activation"]))
+    return norms[d["kind"]](restored_activation(d["activation"]))
 
 
 def _settings(d: dict[str, Any], key: str) -> Settings:
     return tuple((str(name), float(value)) for name, value in d[key].items())
 
 
-def _restored_activation(d: dict[str, Any]) -> Activation:
+def restored_activation(d: dict[str, Any]) -> Activation:
+    """The activation that `describe_activation` described."""
     settings = _settings(d, "settings")
     formula = formulas.parse(d["formula"], ["z", *(name for name, _ in settings)])
     return Activation(name=str(d["name"]), formula=formula, settings=settings, defaults=_settings(d, "defaults"))
@@ -258,7 +282,8 @@ def _restored_loss(d: dict[str, Any]) -> Loss:
     )  # fmt: skip
 
 
-def _restored_optimizer(d: dict[str, Any]) -> Optimizer:
+def restored_optimizer(d: dict[str, Any]) -> Optimizer:
+    """The optimizer that `describe_optimizer` described."""
     settings, state = _settings(d, "settings"), tuple(str(name) for name in d["state"])
     names = ["w", "g", *state, "t", *(name for name, _ in settings)]
     updates = tuple(formulas.parse(line, names) for line in d["updates"])
@@ -273,7 +298,7 @@ def _restored_optimizer(d: dict[str, Any]) -> Optimizer:
 
 def _restored_recipe(d: dict[str, Any]) -> Recipe:
     return Recipe(
-        optimizer=_restored_optimizer(d["optimizer"]),
+        optimizer=restored_optimizer(d["optimizer"]),
         loss=None if d["loss"] is None else _restored_loss(d["loss"]),
         batch_size=d["batch_size"],
         epochs=d["epochs"],

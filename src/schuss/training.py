@@ -179,9 +179,10 @@ class Run:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the run to a file; an existing one is replaced only when the new one is complete."""
-        runfile.write(Path(path), self._content())
+        runfile.write(Path(path), self.content())
 
-    def _content(self) -> runfile.Content:
+    def content(self) -> runfile.Content:
+        """What a run file holds."""
         return runfile.Content(
             self.network, self.recipe, self.seed, self.loss, self.layers, self.encoding, self.fingerprint, self.outcome
         )

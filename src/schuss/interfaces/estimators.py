@@ -9,7 +9,9 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -21,16 +23,17 @@ from sklearn.utils import Tags, check_array, check_consistent_length, check_rand
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
+from schuss import runfile
 from schuss.activations import Activation
 from schuss.data.encoding import Target
 from schuss.data.reading import is_table, read_table
-from schuss.errors import InvalidInput, positive_integer, positive_number
+from schuss.errors import InvalidInput, RunFileError, positive_integer, positive_number
 from schuss.insight.gradient_flow import FlowHistory
 from schuss.interfaces.progress import shown_progress
 from schuss.optimizers import Optimizer, find_optimizer
 from schuss.recipe import Recipe
 from schuss.schedules import cosine
-from schuss.tabular import population
+from schuss.tabular import ensemblefile, population
 from schuss.tabular.columns import Columns, Table, learn_columns
 from schuss.tabular.ensemble import Ensemble, Plan, Problem, class_problem, number_problem, planned
 from schuss.tabular.members import EPOCHS, FOLDS, STYLES, WIDTHS, Training, usual_batch
@@ -75,13 +78,13 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         -------
         self
         """
-        plan = self._plan(X, y, sample_weight, eval_set)
+        plan = self.plan(X, y, sample_weight, eval_set)
         with shown_progress() if self.verbose else nullcontext() as progress:
-            (self.ensemble_,) = population.train([plan], threads=self._threads(), progress=progress)
+            (self.ensemble_,) = population.train([plan], threads=self.threads(), progress=progress)
         return self
 
-    def _plan(self, X: Any, y: Any, sample_weight: Any, eval_set: tuple[Any, Any] | None) -> Plan:
-        """Everything before the training."""
+    def plan(self, X: Any, y: Any, sample_weight: Any = None, eval_set: tuple[Any, Any] | None = None) -> Plan:
+        """Everything before the training: what is learned from the columns, the folds, the networks."""
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         table = self._table(X, reset=True)
@@ -159,14 +162,15 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
             rule = rule(weight_decay=self.weight_decay)
         return rule if self.learning_rate == "auto" else rule(lr=positive_number("learning_rate", self.learning_rate))
 
-    def _threads(self) -> int:
+    def threads(self) -> int:
+        """How many threads train and predict; no result depends on it."""
         return int(effective_n_jobs(-1 if self.n_jobs is None else self.n_jobs))
 
     # ------------------------------------------------------------------------------------------ after fitting
 
     def _predicted(self, X: Any) -> Numbers:
         check_is_fitted(self)
-        return self.ensemble_.predict(self._table(X, reset=False), self._threads())
+        return self.ensemble_.predict(self._table(X, reset=False), self.threads())
 
     @property
     def runs_(self) -> tuple[Run, ...]:
@@ -182,6 +186,84 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
     def flow_(self) -> FlowHistory:
         """The gradient flow through the training of the network that counts most."""
         return self.runs_[int(np.argmax(self.ensemble_.weights))].flow
+
+    # ------------------------------------------------------------------------------------------ files
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to a file without pickle; an existing one is replaced only by a complete one.
+
+        What `random_state` was is kept if it is a number. InvalidInput for a parameter that is no plain value.
+        """
+        check_is_fitted(self)
+        described, arrays = ensemblefile.pack(self.ensemble_)
+        described |= {
+            "estimator": type(self).__name__,
+            "parameters": {name: _plain(name, value) for name, value in self.get_params(deep=False).items()},
+            "n_features_in": self.n_features_in_,
+            "feature_names_in": getattr(self, "feature_names_in_", np.array([])).tolist(),
+        }
+        runfile.write_file(Path(path), described | self._described(), arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read an estimator back; it predicts the same bits. Nothing in the file is executed.
+
+        RunFileError if the file is truncated, edited, or holds something else.
+        """
+        return runfile.read_file(Path(path), cls._restored)
+
+    @classmethod
+    def _restored(cls, d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Self:
+        if d.get("estimator") != cls.__name__:
+            raise RunFileError(f"it holds a {d.get('estimator', 'run')}, not a {cls.__name__}.")
+        model = cls(**{name: _restored_value(value) for name, value in d["parameters"].items()})
+        model.ensemble_ = ensemblefile.unpack(d, arrays)
+        model.columns_ = model.ensemble_.columns
+        model.n_features_in_ = int(d["n_features_in"])
+        if d["feature_names_in"]:
+            model.feature_names_in_ = np.array(d["feature_names_in"], dtype=object)
+        model._restore(d)
+        return model
+
+    def _described(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _restore(self, d: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A parameter as JSON can hold it; what is no plain value says in a dictionary of one entry what it is."""
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case np.generic():
+            return value.item()
+        case np.random.RandomState() | np.random.Generator():
+            return None
+        case tuple() | list() | np.ndarray():
+            return {"list": [_plain(name, each) for each in value]}
+        case dict():
+            return {"dict": [[_plain(name, key), _plain(name, each)] for key, each in value.items()]}
+        case Activation():
+            return {"activation": runfile.describe_activation(value)}
+        case Optimizer():
+            return {"optimizer": runfile.describe_optimizer(value)}
+    raise InvalidInput(f"the parameter {name} is {value!r:.60}, which cannot be saved; give its name instead.")
+
+
+def _restored_value(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    match kind:
+        case "list":
+            return tuple(map(_restored_value, content))
+        case "dict":
+            return {_restored_value(key): _restored_value(each) for key, each in content}
+        case "activation":
+            return runfile.restored_activation(content)
+    return runfile.restored_optimizer(content)
 
 
 def _check_cells(X: NDArray[Any]) -> None:
@@ -248,6 +330,12 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
             raise InvalidInput(f"eval_set has the class {unknown[0]!r}, which y has not.")
         return class_problem(table, np.searchsorted(self.classes_, y), None, learned.target)
 
+    def _described(self) -> dict[str, Any]:
+        return {"classes": self.classes_.tolist(), "dtype": self.classes_.dtype.str}
+
+    def _restore(self, d: dict[str, Any]) -> None:
+        self.classes_ = np.array(d["classes"], dtype=np.dtype(d["dtype"]))
+
     def predict_proba(self, X: Any) -> Numbers:
         """The probability of each of `classes_`, [n, classes]."""
         return self._predicted(X)
@@ -272,6 +360,8 @@ def _labels(table: Table, y: Any) -> NDArray[Any]:
 
 class SchussRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
     """An ensemble of networks that predicts numbers."""
+
+    n_outputs_: int | None
 
     def __init__(
         self,
@@ -319,6 +409,12 @@ class SchussRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
     def _judging(self, table: Table, y: Any, learned: Problem) -> Problem:
         y = _quantities(table, y)
         return number_problem(table, y.reshape(len(y), -1), None, learned.target.names, learned.target)
+
+    def _described(self) -> dict[str, Any]:
+        return {"n_outputs": self.n_outputs_}
+
+    def _restore(self, d: dict[str, Any]) -> None:
+        self.n_outputs_ = None if d["n_outputs"] is None else int(d["n_outputs"])
 
     def predict(self, X: Any) -> Numbers:
         """The numbers of each row, [n], or [n, k] where y had k columns."""

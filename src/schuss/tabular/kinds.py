@@ -63,7 +63,7 @@ class Piecewise:
 
     @staticmethod
     def learn(x: Numbers, weights: Numbers) -> Piecewise:
-        """Edges at the quantiles of the values and at those of the different values: both crowds and plains get some."""
+        """Edges at the quantiles of the values, and of the different values: crowds and plains both get some."""
         found = [_edges(column, weights) for column in x.T]
         return Piecewise(np.concatenate([*found, np.zeros(0)]), np.cumsum([0, *map(len, found)]))
 
