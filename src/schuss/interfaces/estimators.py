@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -38,6 +38,10 @@ from schuss.tabular.columns import Columns, Table, learn_columns
 from schuss.tabular.ensemble import Ensemble, Plan, Problem, class_problem, number_problem, planned
 from schuss.tabular.members import EPOCHS, FOLDS, STYLES, WIDTHS, Training, usual_batch
 from schuss.training import Run
+
+if TYPE_CHECKING:
+    import onnx
+    import torch
 
 Numbers = NDArray[np.float64]
 
@@ -186,6 +190,37 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
     def flow_(self) -> FlowHistory:
         """The gradient flow through the training of the network that counts most."""
         return self.runs_[int(np.argmax(self.ensemble_.weights))].flow
+
+    # ------------------------------------------------------------------------------------------ elsewhere
+
+    def to_torch(self) -> torch.nn.Module:
+        """The same prediction as a `torch.nn.Module`: (numbers [n, p], codes int64 [n, q]) → float64 [n, k].
+
+        `torch_inputs` turns rows into its arguments. Preprocessing is included.
+        """
+        from schuss.interfaces.exports import torch_module
+
+        check_is_fitted(self)
+        return torch_module(self.ensemble_)
+
+    def torch_inputs(self, X: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rows as the arguments of `to_torch`: the columns of numbers, and the codes of the categories."""
+        from schuss.interfaces.exports import required
+
+        table = self._table(X, reset=False)
+        torch = required("torch", "to_torch")
+        return torch.as_tensor(table.numbers), torch.as_tensor(table.codes)
+
+    def to_onnx(self) -> onnx.ModelProto:
+        """The same prediction as an ONNX model, preprocessing included; write it with `onnx.save(model, path)`.
+
+        It takes `numbers` float64 [n, p], NaN where missing, and `categories` text [n, q] if there are any, and gives
+        `probabilities` [n, classes] and `label` [n], or `prediction` [n, k].
+        """
+        from schuss.interfaces.exports import onnx_model
+
+        check_is_fitted(self)
+        return onnx_model(self.ensemble_, getattr(self, "classes_", None))
 
     # ------------------------------------------------------------------------------------------ files
 

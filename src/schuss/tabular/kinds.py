@@ -69,16 +69,27 @@ class Piecewise:
 
     def __call__(self, x: Numbers) -> Inputs:
         """From numbers without gaps."""
-        first, last = self.edges[self.starts[:-1]], self.edges[self.starts[1:] - 1]
-        span = np.where(last > first, last - first, 1.0)
+        first, span = self.reach()
         u = np.clip((x - first) / span, 0, 1).astype(np.float32)  # from here on 32 bits do, wherever the column lies
+        column, scale, shift = self.pieces()
+        out = u[:, column]
+        out *= scale
+        out -= shift
+        return np.clip(out, -1, 1, out=out)
+
+    def reach(self) -> tuple[Numbers, Numbers]:
+        """The first edge of each column, and how far the last one is from it; 1 for a constant column."""
+        first, last = self.edges[self.starts[:-1]], self.edges[self.starts[1:] - 1]
+        return first, np.where(last > first, last - first, 1.0)
+
+    def pieces(self) -> tuple[NDArray[np.int64], Inputs, Inputs]:
+        """Of each piece its column, and the factor and the offset of clip(factor·u − offset, −1, 1), u in 0 … 1."""
+        first, span = self.reach()
         lower = np.setdiff1d(np.arange(len(self.edges)), self.starts[1:] - 1)
         column = np.searchsorted(self.starts, lower, side="right") - 1
         low, high = ((self.edges[i] - first[column]) / span[column] for i in (lower, lower + 1))
-        out = u[:, column]
-        out *= (2 / (high - low)).astype(np.float32)
-        out -= ((high + low) / (high - low)).astype(np.float32)
-        return np.clip(out, -1, 1, out=out)
+        scale, shift = 2 / (high - low), (high + low) / (high - low)
+        return column, scale.astype(np.float32), shift.astype(np.float32)
 
     def names(self, columns: Sequence[str]) -> list[str]:
         """The columns' own, with the number of the piece."""
