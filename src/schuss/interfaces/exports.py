@@ -50,11 +50,11 @@ def torch_module(ensemble: Ensemble) -> torch.nn.Module:
             """Columns of numbers, NaN where missing, and the codes of the categories, −1 where unknown."""
             return predict(ensemble, _TorchOperations(torch, self.constants, codes), numbers.to(torch.float64))
 
-    module: torch.nn.Module = Predictor()
+    module = Predictor()
     columns = ensemble.columns
     module(torch.zeros(1, len(columns.numeric)), torch.zeros(1, len(columns.categorical), dtype=torch.int64))
     module.eval()
-    return module
+    return module  # type: ignore[no-any-return]
 
 
 class _TorchOperations:

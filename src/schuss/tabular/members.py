@@ -1,7 +1,7 @@
 """Which networks make an ensemble, and how each is trained.
 
 The recipe was found in a study of seventeen tables: four styles of network, each trained on all folds but one and
-judged on that. What mattered was to stop every network at its best epoch, to mix kinds of inputs, and to train on folds.
+judged on that. What mattered was to stop each network at its best epoch, to mix kinds of inputs, and to train on folds.
 """
 
 from __future__ import annotations
