@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,24 +37,24 @@ def torch_module(ensemble: Ensemble) -> torch.nn.Module:
 
     Weights, and what was learned for the preprocessing, are buffers and parameters of its state_dict.
     """
-    torch: Any = required("torch", "to_torch")
+    library = required("torch", "to_torch")
 
-    class Predictor(torch.nn.Module):  # type: ignore[misc]
+    class Predictor(library.nn.Module):  # type: ignore[misc]
         """Probabilities, or numbers in the target's unit."""
 
         def __init__(self) -> None:
             super().__init__()
-            self.constants = torch.nn.ParameterDict()
+            self.constants = library.nn.ParameterDict()
 
         def forward(self, numbers: Any, codes: Any = None) -> Any:
             """Columns of numbers, NaN where missing, and the codes of the categories, −1 where unknown."""
-            return predict(ensemble, _TorchOperations(torch, self.constants, codes), numbers.to(torch.float64))
+            return predict(ensemble, _TorchOperations(library, self.constants, codes), numbers.to(library.float64))
 
     module = Predictor()
     columns = ensemble.columns
-    module(torch.zeros(1, len(columns.numeric)), torch.zeros(1, len(columns.categorical), dtype=torch.int64))
+    module(library.zeros(1, len(columns.numeric)), library.zeros(1, len(columns.categorical), dtype=library.int64))
     module.eval()
-    return module  # type: ignore[no-any-return]
+    return cast("torch.nn.Module", module)
 
 
 class _TorchOperations:

@@ -23,6 +23,7 @@ Inputs = NDArray[np.float32]
 Kind: TypeAlias = Literal["standard", "piecewise", "periodic"]
 
 EDGES = 9  # quantiles of the values, and of the different values, between which the piecewise code rises
+NARROWEST = 1e-5  # piece, as a share of the column's reach: a narrower one would be a step, and coarse in 32 bits
 WAVES = 8  # of the periodic code, for each column
 WAVE_DEVIATION = 0.3  # of their frequencies, in periods per interquartile range
 SOFT = 3.0  # so many interquartile ranges from the median the periodic code begins to see no further
@@ -139,9 +140,9 @@ Coder: TypeAlias = Standard | Piecewise | Periodic
 def _edges(column: Numbers, weights: Numbers) -> Numbers:
     shares = np.linspace(0, 1, EDGES)
     different = np.unique(column)
-    edges = np.union1d(_quantiles(column, weights, shares), np.quantile(different, shares))
-    tiny = 1e-9 * max(float(edges[-1] - edges[0]), abs(float(edges[0])), np.finfo(np.float64).tiny)
-    return edges[np.r_[True, np.diff(edges) > tiny]]  # a jump is no slope: rounding must not make pieces
+    edges = np.union1d(_quantiles(column, weights, shares), _quantiles(different, np.ones(len(different)), shares))
+    narrow = NARROWEST * (edges[-1] - edges[0])
+    return edges[np.r_[True, np.diff(edges) > narrow]] if edges[-1] - edges[0] > 1e-12 * abs(edges[0]) else edges[:1]
 
 
 def _quantiles(column: Numbers, weights: Numbers, shares: Numbers) -> Numbers:

@@ -47,10 +47,10 @@ def canonical(table: Table, y: Numbers, weights: Numbers | None) -> Rows:
     table, y : the inputs; the target [n, k], classes as numbers.
     weights : [n], not negative, or None if all rows count the same.
 
-    >>> table = Table(np.array([[7.0], [8.0], [8.0], [9.0]]), np.zeros((4, 0), int))
-    >>> rows = canonical(table, np.zeros((4, 1)), np.array([1.0, 1.0, 2.0, 0.0]))
-    >>> sorted(table.numbers[rows.places, 0].tolist()), rows.weights.sum()
-    ([7.0, 8.0, 8.0, 8.0], 4.0)
+    >>> table = Table(np.array([[5.0], [7.0], [8.0], [8.0], [9.0]]), np.zeros((5, 0), int))
+    >>> rows = canonical(table, np.zeros((5, 1)), np.array([1.0, 1.0, 1.0, 2.0, 0.0]))
+    >>> sorted(table.numbers[rows.places, 0].tolist()), rows.weights.tolist()
+    ([5.0, 7.0, 8.0, 8.0, 8.0], [1.0, 1.0, 1.0, 1.0, 1.0])
     """
     w = np.ones(len(y)) if weights is None else weights
     kept = np.flatnonzero(w > 0)
@@ -88,7 +88,7 @@ def folds(groups: Places, strata: Places, n_folds: int, random: Generator) -> Pl
     The rows of a group stay together, with the first one's stratum.
 
     >>> folds(np.arange(6), np.array([0, 1, 0, 1, 0, 1]), 3, np.random.default_rng(0))
-    array([0, 1, 1, 2, 2, 0])
+    array([2, 2, 0, 0, 1, 1])
     """
     first = np.unique(groups, return_index=True)[1]
     shuffled = random.permutation(len(first))
