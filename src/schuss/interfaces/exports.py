@@ -39,7 +39,7 @@ def torch_module(ensemble: Ensemble) -> torch.nn.Module:
     """
     library = required("torch", "to_torch")
 
-    class Predictor(library.nn.Module):  # type: ignore[misc]
+    class Predictor(library.nn.Module):  # type: ignore[misc,name-defined]
         """Probabilities, or numbers in the target's unit."""
 
         def __init__(self) -> None:
