@@ -148,7 +148,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
     def _training(self, rows: int) -> Training:
         epochs = EPOCHS if self.epochs == "auto" else positive_integer("epochs", self.epochs)
         return Training(
-            widths=WIDTHS if self.hidden == "auto" else tuple(self.hidden),
+            widths=WIDTHS if self.hidden == "auto" else _widths(self.hidden),
             activation=None if self.activation == "auto" else self.activation,
             dropout=self.dropout,
             recipe=Recipe(
@@ -301,6 +301,12 @@ def _restored_value(value: Any) -> Any:
     return runfile.restored_optimizer(content)
 
 
+def _widths(hidden: Any) -> tuple[int, ...]:
+    if not hasattr(hidden, "__iter__") or isinstance(hidden, str) or not len(hidden):
+        raise InvalidInput(f"hidden must list the units of every layer, such as (128, 128), but is {hidden!r:.60}.")
+    return tuple(positive_integer("the number of units", units) for units in hidden)
+
+
 def _check_cells(X: NDArray[Any]) -> None:
     """Refuse what is neither number nor text; as an element of an array of objects it would be hard to find."""
     if X.dtype.kind == "O":
@@ -354,7 +360,9 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
             weights = compute_sample_weight(self.class_weight, y) * (1.0 if weights is None else weights)
         self.classes_ = np.unique(y if weights is None else y[weights > 0])  # a class of no weight is none
         if len(self.classes_) < 2:
-            raise InvalidInput(f"there must be at least two classes, but y has one class only: {self.classes_[0]!r}.")
+            raise InvalidInput(
+                f"there must be at least two classes, but y has one class only: {self.classes_.tolist()[0]!r}."
+            )
         numbers = np.searchsorted(self.classes_, y)
         return class_problem(table, numbers, weights, Target(("y",), "classification", tuple(self.classes_.tolist())))
 
@@ -362,7 +370,7 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         y = _labels(table, y)
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
-            raise InvalidInput(f"eval_set has the class {unknown[0]!r}, which y has not.")
+            raise InvalidInput(f"eval_set has the class {unknown.tolist()[0]!r}, which y has not.")
         return class_problem(table, np.searchsorted(self.classes_, y), None, learned.target)
 
     def _described(self) -> dict[str, Any]:
