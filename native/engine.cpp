@@ -163,7 +163,7 @@ void check_part(const Plan &plan, const Part &part) {
 }  // namespace
 
 // Meeting costs a step some microseconds, and the weights pass through the cache of every thread: about 50 microseconds
-// of work should be left to each, which is a stack of width 128 with batches of 128 for two. Batch norm sums over all rows.
+// of work should be left to each, which is a stack of width 128 with batches of 128 for two. Batch norm sums over rows.
 int Plan::useful_threads(long rows, int threads) const {
   constexpr double kProductsPerThread = 2e6;
   if (whole_batches()) return 1;
@@ -207,8 +207,6 @@ void Plan::check(const Data &data) const {
   require(learning_rate_index >= -1 && learning_rate_index < static_cast<int>(hyperparameters.size()),
           "lr_index: there is no such hyper-parameter");
   require(batch_size >= 1, "batch_size must be at least 1");
-  require(patience == -1 || patience >= 1, "patience must be at least 1, or -1 for none");
-  require(clip_norm >= 0 && std::isfinite(clip_norm), "clip_norm must be positive, or 0 for none");
   require(start.step >= 0 && start.epoch >= 0, "step and epoch must not be negative");
   require(start.moments.size() == start.parameters.size() * moments(),
           "moments: expected one array of parameters for each state of the optimizer");

@@ -111,7 +111,7 @@ struct State {
 
 enum class Kind : int { dense, batch_norm, layer_norm, rms_norm };  // the order of `schuss.engines.native`
 
-// One layer: z = x·W + b, or gain·x̂ + shift; a = phi(z), in training times what dropout makes of it; out = a + value[adds].
+// One layer: z = x·W + b, or gain·x̂ + shift; a = phi(z), in training without what dropout drops; out = a + value[adds].
 struct LayerPlan {
   Kind kind;
   int inputs, outputs;
@@ -157,7 +157,7 @@ struct Plan {
   bool same_kind(const Plan &other) const;  // whether the two can be trained in lanes of the same vectors
   int useful_threads(long rows, int threads) const;  // how many of so many can share a step and gain time
   void check_stack() const;            // layers and parameters; throws std::invalid_argument
-  void check(const Data &data) const;  // everything
+  void check(const Data &data) const;  // all that a kernel relies on; whether it makes sense is for Python to say
 };
 
 // Order of `schuss.engines.QUANTITIES`.

@@ -21,23 +21,23 @@ class Flow {
   template <class Loss, class Turned> void pass(Share share, Loss loss, Turned turned) {
     const Range slices = share.of(batch_.slices());
     for (int i = 0; i < stack_.depth(); i++) {
-      const int units = stack_.layer(i).shape.outputs;
       stack_.forward_z(i, share);
       for (int s = slices.first; s < slices.last; s++) {
-        at(i, s).z = sum(of_slice(stack_.z(i), units, s), units, s, value_of);
-        at(i, s).z_squares = sum(of_slice(stack_.z(i), units, s), units, s, square_of);
+        at(i, s).z = stack_.sum_slice(stack_.z(i), i, s, value_of);
+        at(i, s).z_squares = stack_.sum_slice(stack_.z(i), i, s, square_of);
       }
       stack_.activate(i, share);
       for (int s = slices.first; s < slices.last; s++) {
-        at(i, s).values = sum(of_slice(stack_.values(i), units, s), units, s, value_of);
-        at(i, s).value_squares = sum(of_slice(stack_.values(i), units, s), units, s, square_of);
+        at(i, s).values = stack_.sum_slice(stack_.values(i), i, s, value_of);
+        at(i, s).value_squares = stack_.sum_slice(stack_.values(i), i, s, square_of);
       }
       stack_.add(i, share);
     }
     for (int s = slices.first; s < slices.last; s++) loss(s);
     for (int i = stack_.depth() - 1; i >= 0; i--) {
       for (int s = slices.first; s < slices.last; s++)
-        at(i, s).delta_squares = sum(stack_.delta(i, s), stack_.layer(i).shape.outputs, s, square_of);
+        at(i, s).delta_squares =
+            sum_over(stack_.delta(i, s), stack_.layer(i).shape.outputs, batch_.lanes(s), square_of);
       stack_.backward(i, share);
       turned(i);
     }
@@ -109,13 +109,6 @@ class Flow {
   };
 
   SliceSums &at(int layer, int slice) { return slices_[static_cast<std::size_t>(layer) * batch_.slices() + slice]; }
-  static const float *of_slice(const float *values, int units, int slice) {
-    return values + static_cast<long>(slice) * units * P;
-  }
-  // Over the real entries of a slice.
-  template <class F> double sum(const float *slice, int units, int number, F f) const {
-    return sum_over(slice, units, batch_.lanes(number), f);
-  }
 
   // Rows x units whose slope is below 1 % of the largest, and units whose slope is 0 on every row.
   void count_units(const Panel &panel, PanelSums &sums) const {

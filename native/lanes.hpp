@@ -132,7 +132,7 @@ class Lanes {
     constexpr std::size_t samples = kLaneChunk * V;
     const int widest = *std::max_element(sizes_.begin(), sizes_.end());
     for (int size : sizes_) values_.emplace_back(size * samples);
-    for (int i = 0; i < depth(); i++) slopes_.emplace_back(is_identity(*plan.layers[i].activation) ? 0 : outputs(i) * samples);
+    for (const LayerPlan &l : plan.layers) slopes_.emplace_back(is_identity(*l.activation) ? 0 : l.outputs * samples);
     for (Aligned<float> &buffer : delta_) buffer = Aligned<float>(widest * samples);
     targets_ = Aligned<float>(sizes_.back() * samples);
     losses_ = Aligned<float>(sizes_.back() * samples);
@@ -197,7 +197,7 @@ class Lanes {
       for (int i = 0; i < rows_ * n; i++) add(load(losses_.data() + i * V));
     }
     const double outputs = softmax_ ? 1 : n, terms = softmax_ ? 1 : static_cast<double>(rows) * n;
-    through_slope(delta, slope(last), static_cast<float>(1 / terms), rows_ * n * V);
+    scale_delta(delta, slope(last), static_cast<float>(1 / terms), rows_ * n * V);
     for (int lane = 0; lane < V; lane++) sums[lane] += sum[lane] / outputs;
   }
 

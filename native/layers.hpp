@@ -1,8 +1,9 @@
 // A stack in memory, and its forward and backward pass over one chunk of rows.
 //
-// All parameters of a stack lie in one block: for each layer the panels of W, then b. Gradient and optimizer state are
-// blocks of the same layout behind it, so an update is one sweep over flat memory. Lanes of a panel beyond the outputs
-// are padding: whatever an optimizer makes of them, they are never read into a product, a sum or a statistic.
+// All parameters of a stack lie in one block: for each layer the panels of W, then b; of a norm gain, then shift and
+// running statistics. Gradient and optimizer state are blocks of the same layout behind it, so an update is one sweep
+// over flat memory. Lanes of a panel beyond the outputs are padding: whatever an optimizer makes of them, they are never
+// read into a product, a sum or a statistic.
 #pragma once
 #include <numeric>
 #include <vector>
@@ -39,7 +40,7 @@ void gather_rows(const float *rows, long stride, int width, Row row, float *out,
 }
 
 // delta *= scale, which is noted in `returned`; then delta *= slope. Both may be null: it is not noted, the slope is 1.
-inline void through_slope(float *delta, const float *slope, float scale, long count, float *returned = nullptr) {
+inline void scale_delta(float *delta, const float *slope, float scale, long count, float *returned = nullptr) {
   if (!slope && scale == 1 && !returned) return;
   for (long i = 0; i < count; i += V) {
     const Vec scaled = load(delta + i) * scale;
@@ -51,12 +52,12 @@ inline void through_slope(float *delta, const float *slope, float scale, long co
 struct Layer {
   LayerPlan plan;
   Shape shape;
-  long weights, others;  // offsets in a block of parameters: W or gain; b or shift, then running statistics
-  int activation;        // which machine; -1: identity
+  long weights, others;        // offsets in a block of parameters: W or gain; b or shift, then running statistics
+  int activation;              // which machine; -1: identity
   std::unique_ptr<Norm> norm;  // null: dense
   float *slope = nullptr;     // d out/dz as [slice][output][P]; null: always 1
   float *turned = nullptr;    // the deltas as [panel][sample][P]; of a norm first those times x̂
-  float *returned = nullptr;  // d loss/d out as [slice][output][P], which goes to the added value, too; null: it does not
+  float *returned = nullptr;  // d loss/d out as [slice][output][P], which the added value gets, too; null: none does
   std::vector<const float *> returns = {};  // what the layers that add this one's output return to it
 
   bool joins() const { return returned || !returns.empty(); }
@@ -181,22 +182,20 @@ class Stack {
     add(i, at, count);
   }
 
-  // Of [slice][output][P], over the real entries of a slice.
-  double sum_slice(const float *values, int i, int slice) const {
+  // The sum of f over the real entries of a slice of [slice][output of layer i][P].
+  template <class F> double sum_slice(const float *values, int i, int slice, F f) const {
     const int outputs = layers_[i].shape.outputs;
-    return sum_over(values + static_cast<long>(slice) * outputs * P, outputs, batch_.lanes(slice), value_of);
+    return sum_over(values + static_cast<long>(slice) * outputs * P, outputs, batch_.lanes(slice), f);
   }
 
-  // What is in the delta of layer i for a slice, times `scale`, is d loss/d out as far as the next layer knows it: makes it
-  // the delta, d loss/dz.
+  // In the delta of layer i is, times `scale`, what the next layer knows of d loss/d out: makes it d loss/dz.
   void through_slope(int i, int slice, float scale = 1) {
     const Layer &l = layers_[i];
     const long count = static_cast<long>(l.shape.outputs) * P, at = slice * count;
     const float *slope = this->slope(i);
     float *d = delta(i, slice);
     for (const float *other : l.returns) add(other + at, d, count);
-    schuss::SCHUSS_BUILD::through_slope(d, slope ? slope + at : nullptr, scale, count,
-                                        l.returned ? l.returned + at : nullptr);
+    scale_delta(d, slope ? slope + at : nullptr, scale, count, l.returned ? l.returned + at : nullptr);
   }
   // From the delta of a layer to that of the layer before; the delta is also turned for the gradient.
   void backward(int i, Share share = {}) {
@@ -230,8 +229,8 @@ class Stack {
   }
   // Puts the running statistics after the last batch into the parameters, whatever an update has made of them.
   void set_running_statistics() {
-    for (const Layer &l : layers_) {
-      if (l.plan.kind != Kind::batch_norm) continue;
+    for (int i : batch_norms_) {
+      const Layer &l = layers_[i];
       const long at = running(l), count = 2 * l.norm->width();
       std::copy_n(l.norm->running(), count, parameters() + at);
       for (int k = 0; k < moments_; k++) std::fill_n(moments(k) + at, count, 0.f);
@@ -249,6 +248,7 @@ class Stack {
       const Shape shape{l.inputs, l.outputs};
       const long others = block_ + static_cast<long>(shape.panels()) * rows * P;
       auto norm = l.kind == Kind::dense ? nullptr : std::make_unique<Norm>(l.kind, shape, slices);
+      if (l.kind == Kind::batch_norm) batch_norms_.push_back(i);
       layers_.push_back({l, shape, block_, others, machine_for(*l.activation, programs), std::move(norm)});
       for (int p = 0; p < shape.panels(); p++)
         panels_.push_back({i, true, p * P, shape.lanes(p), block_ + p * long{P} * rows, rows});
@@ -346,11 +346,12 @@ class Stack {
       for (unsigned lane = 0; lane < P; lane++)
         element[lane / V][lane % V] = (purpose_.first_row + slice * P + lane) * units + unit;
       for (; at < stop; at += P)
-        for (int k = 0; k < batch_.vectors(slice); k++, element[k - 1] += 1) {
+        for (int k = 0; k < batch_.vectors(slice); k++) {
           float *value = values_[i + 1] + at + k * V, *slope = l.slope + at + k * V;
           const Vec factor = dropout.factor(element[k]);
           store(value, load(value) * factor);
           store(slope, l.activation >= 0 ? load(slope) * factor : factor);
+          element[k] += 1;
         }
     }
   }
@@ -405,6 +406,7 @@ class Stack {
   Batch batch_{0};
   Purpose purpose_;
   std::vector<Layer> layers_;
+  std::vector<int> batch_norms_;    // which layers
   std::vector<Panel> panels_;       // in the order of the block
   std::vector<Machines> machines_;  // a set a thread
   Aligned<float> parameters_;  // parameters, gradient, moments

@@ -20,10 +20,12 @@ template <class F> SCHUSS_INLINE inline Vec sum_of(int count, F f) {
   for (; j < count; j++) sum[0] += f(j);
   return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
-template <class F> SCHUSS_INLINE inline Vec mean_of(int count, F f) { return sum_of(count, f) / static_cast<float>(count); }
+template <class F> SCHUSS_INLINE inline Vec mean_of(int count, F f) {
+  return sum_of(count, f) / static_cast<float>(count);
+}
 
-// means[feature] = the mean of f(x, feature) over the rows of a batch. `turned` is [panel][row][P features]. The sums of
-// P rows are added in double: a full batch may have a million rows.
+// means[feature] = the mean of f(x, feature) over the rows of a batch. `turned` is [panel][row][P features]. The sums
+// of P rows each are added in double: a full batch may have a million rows.
 template <class F> void means_over_rows(Shape s, Batch batch, const float *turned, float *means, F f) {
   const long samples = static_cast<long>(batch.slices()) * P;
   for (int lane = 0; lane < s.outputs; lane += V) {
@@ -51,8 +53,8 @@ class Norm {
   bool over_rows() const { return kind_ == Kind::batch_norm; }
   bool has_shift() const { return kind_ != Kind::rms_norm; }
 
-  // ---- before a slice is normalized, one of three
-  // Of the rows of a slice, each over its features.
+  // ---- what must be known before a slice is normalized
+  // Mean and rate of the rows of a slice, each over its features.
   void measure_slice(Batch batch, int slice, const float *x) {
     for (int lane = 0; lane < batch.vectors(slice) * V; lane += V) {
       const auto entry = [&](int j) SCHUSS_INLINE { return load(x + static_cast<long>(j) * P + lane); };
@@ -65,7 +67,7 @@ class Norm {
       store(rate_.data() + slice * P + lane, 1 / sqrt(variance + kNormEpsilon));
     }
   }
-  // Of every feature over the batch, whose inputs are turned. Notes where the running statistics go from here.
+  // Or of every feature over the batch, whose inputs are turned. Notes where the running statistics go from here.
   void measure_batch(Batch batch, const float *turned, const float *running) {
     means_over_rows(shape_, batch, turned, mean_.data(), [](Vec x, int) SCHUSS_INLINE { return x; });
     means_over_rows(shape_, batch, turned, rate_.data(), [&](Vec x, int feature) SCHUSS_INLINE {
@@ -81,7 +83,7 @@ class Norm {
       store(rate_.data() + j, 1 / sqrt(variance + kNormEpsilon));
     }
   }
-  // The running ones: mean, then variance, of every feature.
+  // Or as the running statistics say: the mean, then the variance of every feature.
   void use_running(const float *running) {
     const int n = width();
     std::copy_n(running, n, mean_.data());

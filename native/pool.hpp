@@ -109,7 +109,7 @@ class Pool {
       if (queue_.front().plan->tiny()) {
         const std::shared_ptr<const Plan> kind = queue_.front().plan;
         lock.unlock();
-        Lanes(*this, *kind, steps).train();
+        Tiny(*this, *kind, steps).train();
         lock.lock();
       } else {
         Job job = std::move(queue_.front());
@@ -176,9 +176,9 @@ class Pool {
   }
 
   // The tiny networks that one thread trains together.
-  class Lanes final : public Group {
+  class Tiny final : public Group {
    public:
-    Lanes(Pool &pool, const Plan &kind, std::atomic<long> &steps) : pool_(pool), kind_(kind), steps_(steps) {}
+    Tiny(Pool &pool, const Plan &kind, std::atomic<long> &steps) : pool_(pool), kind_(kind), steps_(steps) {}
 
     void train() {
       try {

@@ -303,7 +303,7 @@ class Training {
       for (int i = 0; i < outcome_.diverged_layer; i++) {
         stack_.forward_z(i);
         for (int slice = 0; slice < stack_.batch().slices(); slice++)
-          if (!std::isfinite(stack_.sum_slice(stack_.z(i), i, slice))) outcome_.diverged_layer = i + 1;
+          if (!std::isfinite(stack_.sum_slice(stack_.z(i), i, slice, value_of))) outcome_.diverged_layer = i + 1;
         stack_.activate(i);
         stack_.add(i);
       }

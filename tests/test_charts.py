@@ -14,41 +14,16 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from studies import grid, measured, study
 
 import schuss as sc
 from schuss import charts
 from schuss.charts.flow import power_of_ten
 from schuss.charts.style import COLORS, figure_of, looks
-from schuss.comparison.statistics import Row
-from schuss.engines import QUANTITIES
-from schuss.insight.gradient_flow import FlowHistory, GradientFlow
-from schuss.layers import Layer
+from schuss.insight.gradient_flow import FlowHistory
 
 XOR = sc.load("xor")
 TRAINED = sc.fit(sc.mlp([8, 8], "tanh"), XOR, sc.Recipe("adam(lr=0.1)", epochs=9), threads=1)
-
-
-def measured(deltas: list[float], epoch: int = 0, **quantities: float) -> GradientFlow:
-    values = np.full((len(deltas), len(QUANTITIES)), 0.25)
-    for name, value in quantities.items():
-        values[:, QUANTITIES.index(name)] = value
-    values[:, QUANTITIES.index("delta")] = deltas
-    return GradientFlow((Layer("dense", 8, 8, sc.relu),) * len(deltas), values, epoch)
-
-
-def study(
-    activations: int, optimizers: int, rates: int = 3, seeds: int = 2, epochs: int = 4, task: str = "classification"
-) -> sc.Study:
-    """Losses that fall, scores that rise with the learning rate; the first optimizer diverges at the highest one."""
-    rows, curves = [], []
-    for a, o, rate, seed in itertools.product(*map(range, (activations, optimizers, rates, seeds))):
-        lost = rates > 1 and rate == rates - 1 and o == 0
-        score, status = (math.nan, "diverged") if lost else (0.5 + 0.1 * rate, "finished")
-        learning_rate = 10.0 ** (rate - 3)
-        rows.append(Row(f"a{a}", f"o{o}", learning_rate, seed, 4, 64, status, 1, score, score, epochs, 0.1, None))
-        curves.append({"train_loss": 2.0 * (seed + 1) * 0.5 ** np.arange(0 if lost else epochs)})
-    flows = {f"a{a}": measured([10.0 ** (-k * a) for k in range(4, -1, -1)]) for a in range(activations)}
-    return sc.Study("digits", task, tuple(rows), tuple(curves), flows, 1.0, len(rows))
 
 
 def drawn(figure: Figure) -> Figure:
@@ -82,8 +57,8 @@ PLOTS: dict[str, Callable[..., Axes]] = {
     "flow": measured([1e-6, 1e-3, 1.0]).plot,
     "history": FlowHistory((measured([0.1, 1.0]), measured([0.2, 1.0], 4))).plot,
     "run": TRAINED.plot,
-    "study": study(2, 2).plot,
-    "study flows": study(2, 2).plot_flows,
+    "study": grid(2, 2).plot,
+    "study flows": grid(2, 2).plot_flows,
     "activation": sc.gelu.plot,
     "optimizer": sc.adam(lr=0.1).plot,
 }
@@ -339,7 +314,7 @@ def band(panel: Axes) -> np.ndarray:
 
 
 def test_loss_chart_shows_the_median_and_the_range() -> None:
-    figure = drawn(charts.loss_figure(study(2, 3, seeds=3)))
+    figure = drawn(charts.loss_figure(grid(2, 3, seeds=3)))
     assert [panel.get_title(loc="left") for panel in figure.axes] == ["a0", "a1"]
     assert legend_texts(figure) == ["o0", "o1", "o2"]
     panel = figure.axes[0]
@@ -352,7 +327,7 @@ def test_loss_chart_shows_the_median_and_the_range() -> None:
 
 
 def test_one_color_stands_for_one_optimizer_in_all_charts() -> None:
-    found = study(2, 4)
+    found = grid(2, 4)
     for figure in (charts.loss_figure(found), charts.learning_rate_figure(found)):
         (legend,) = figure.legends
         looks = {
@@ -367,7 +342,7 @@ def test_one_color_stands_for_one_optimizer_in_all_charts() -> None:
     ("activations", "optimizers", "panels"), [(1, 1, 1), (1, 20, 1), (20, 1, 1), (5, 4, 5), (20, 2, 20)]
 )
 def test_charts_of_any_size(activations: int, optimizers: int, panels: int) -> None:
-    found = study(activations, optimizers, rates=1, seeds=1)
+    found = grid(activations, optimizers, rates=1, seeds=1)
     for figure in (
         charts.loss_figure(found), charts.learning_rate_figure(found), figure_of(charts.flow_profiles(found.flows))
     ):  # fmt: skip
@@ -378,7 +353,7 @@ def test_charts_of_any_size(activations: int, optimizers: int, panels: int) -> N
 
 
 def test_learning_rate_chart_marks_what_was_chosen_and_what_diverged() -> None:
-    figure = drawn(charts.learning_rate_figure(study(1, 2)))
+    figure = drawn(charts.learning_rate_figure(grid(1, 2)))
     (panel,) = figure.axes
     assert panel.get_xscale() == "log"
     assert panel.get_ylabel() == "validation accuracy"
@@ -391,27 +366,25 @@ def test_learning_rate_chart_marks_what_was_chosen_and_what_diverged() -> None:
 
 
 def test_limits_are_not_dominated_by_what_went_wrong() -> None:
-    found = study(1, 2)
+    found = grid(1, 2)
     wild = [{"train_loss": np.array([2.0, 1e30, 1e35, math.inf])}, *found.curves[1:]]
     rows = [row._replace(valid_score=-1e12) if i == 0 else row for i, row in enumerate(found.rows)]
-    wilder = sc.Study("x", "regression", tuple(rows), tuple(wild), {}, 1.0, len(rows))
+    wilder = study(rows, "regression", curves=tuple(wild))
     assert drawn(charts.loss_figure(wilder)).axes[0].get_ylim()[1] < 100
     assert drawn(charts.learning_rate_figure(wilder)).axes[0].get_ylim()[0] > -1
 
 
 def test_charts_of_networks_that_all_diverged() -> None:
-    found = study(2, 1, rates=2)
+    found = grid(2, 1, rates=2)
     lost = [row._replace(status="diverged", valid_score=math.nan, test_score=math.nan) for row in found.rows]
-    empty = sc.Study(
-        "x", "classification", tuple(lost), tuple({"train_loss": np.zeros(0)} for _ in lost), {}, 1.0, len(lost)
-    )
+    empty = study(lost)
     assert [text.get_text() for text in drawn(charts.loss_figure(empty)).axes[0].texts] == ["all diverged"]
     drawn(charts.learning_rate_figure(empty))
     assert {text.get_text() for text in panel(empty.plot()).texts} == {"diverged"}
 
 
 def test_charts_of_a_real_study() -> None:
-    found = sc.compare("iris", activations=["relu"], optimizers=["gd", "adam"], learning_rates=2, seeds=2, epochs=3)
+    found = sc.compare("iris", activations=["relu"], optimizers=["gd", "adam"], trials=2, seeds=2, budget=3)
     figure = drawn(found.loss_figure())
     best = found.ranking[0]
     expected = np.median(found.curves_of(best), axis=0)
@@ -424,7 +397,7 @@ def test_charts_of_a_real_study() -> None:
 
 
 def test_score_table_frames_the_best_and_writes_so_that_it_can_be_read() -> None:
-    ax = panel(study(3, 4).plot())
+    ax = panel(grid(3, 4).plot())
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["a0", "a1", "a2"]
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["o0", "o1", "o2", "o3"]
     (image,), (frame,) = ax.images, ax.patches

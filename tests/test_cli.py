@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +26,7 @@ from schuss.interfaces import cli, progress
 from schuss.interfaces.options import listed
 from schuss.training import Progress
 
-SMALL = ["--learning-rates", "2", "--seeds", "1", "--epochs", "2", "--depth", "2", "--width", "8"]
+SMALL = ["--trials", "3", "--seeds", "2", "--budget", "2epochs", "--depth", "2", "--width", "8"]
 HISTORY = ["step", "epoch", "seconds", "train_loss", "valid_loss", "score"]
 
 
@@ -89,27 +91,53 @@ def test_compare_prints_and_writes_everything(schuss: Schuss) -> None:
         "compare", "iris", *SMALL, "--activations", "tanh,relu", "--optimizers", "gd,sgd", "--json", "r.json", "--plot"
     )
     assert ended.code == 0
+    result = json.loads(Path("r.json").read_text())
+    n = result["networks"]
+    assert n == len(result["rows"]) == result["expected"] >= 20
     for expected in (
         "Dataset 'iris': classification of 3 classes", "Ranking on iris", "Gradient flow at initialization", "Best: ",
-        "After equally many passes over the data gd reaches", "of 8 networks diverged.", "Networks: 8 in ",
-        "networks/s", "result: r.json",
+        "After equally many passes over the data gd reaches", f"of {n} networks diverged.",
+        f"Networks: {n}; {n} trained in ", "networks/s", "result: r.json", "study: schuss-out/iris-20",
     ):  # fmt: skip
         assert expected in ended.out
     pictures = [f"schuss-out/compare-iris-{what}.png" for what in ("scores", "loss", "learning-rates", "flow")]
     for picture in pictures:
         assert f"picture: {picture}" in ended.out
         assert Path(picture).read_bytes().startswith(b"\x89PNG")
-    result = json.loads(Path("r.json").read_text())
-    assert {"networks", "seconds", "rows", "ranking"} <= set(result)
-    assert result["networks"] == len(result["rows"]) == 8
-    assert set(result["rows"][0]) - {"diverged_step"} == {
-        "activation", "optimizer", "learning_rate", "seed", "depth", "width", "status", "valid_loss", "valid_score",
-        "test_score", "epochs", "seconds",
-    }  # fmt: skip
-    assert set(result["ranking"][0]) == {
-        "activation", "optimizer", "learning_rate", "test_score", "test_score_std", "valid_score", "diverged"
-    }  # fmt: skip
-    assert (result["rows"][0]["depth"], result["rows"][0]["width"], result["rows"][0]["epochs"]) == (2, 8, 2)
+    (study,) = Path("schuss-out").glob("*.study")
+    assert sc.open_study(study).to_json() == result
+    first = result["rows"][0]
+    assert (first["stage"], first["depth"], first["width"], first["epochs"]) == ("trial", 2, 8, 2)
+
+
+def test_compare_without_a_plot_draws_nothing_and_without_a_study_keeps_nothing(schuss: Schuss) -> None:
+    assert schuss("compare", "iris", *SMALL, "--optimizers", "sgd", "--study", "-").code == 0
+    assert list(Path().iterdir()) == []
+
+
+def test_compare_goes_on_with_the_study_that_is_named(schuss: Schuss) -> None:
+    command = ["compare", "iris", *SMALL, "--study", "a.study", "--activations", "relu"]
+    assert schuss(*command, "--optimizers", "sgd").code == 0
+    ended = schuss(*command, "--optimizers", "sgd,adam")
+    assert "taken from the study" in ended.out
+    assert "study: a.study" in ended.out
+    assert {row.optimizer for row in sc.open_study("a.study").rows} == {"sgd", "adam"}
+
+
+def test_compare_on_several_data_sets_and_axes(schuss: Schuss) -> None:
+    lists = ["--depth", "1,2", "--norm", "none,layer", "--batch-size", "16,all", "--schedule", "constant,cosine"]
+    table(Path("mine.csv"), "height,weight,label", rows())
+    field = ["--activations", "relu", "--optimizers", "sgd", "--trials", "2", "--seeds", "1", "--budget", "1"]
+    ended = schuss(
+        "compare", "iris", "mine.csv", *field, "--width", "4", *lists, "--json", "r.json", "--target", "label"
+    )
+    assert ended.code == 0
+    for title in ("Ranking on iris\n", "Ranking on mine\n", "Ranking on iris, mine\n", "Best over 2 data sets: relu"):
+        assert title in ended.out.replace(" \n", "\n").replace("  ", "")
+    found = json.loads(Path("r.json").read_text())["rows"]
+    kinds = {(r["data"], r["depth"], r["norm"], r["batch_size"], r["schedule"]) for r in found}
+    assert len(kinds) == 2**5
+    assert max(map(len, ended.out.splitlines())) < 400
 
 
 def test_compare_takes_formulas_and_settings_in_lists(schuss: Schuss) -> None:
@@ -120,9 +148,69 @@ def test_compare_takes_formulas_and_settings_in_lists(schuss: Schuss) -> None:
     assert found == {"relu", "leaky_relu(slope=0.1)", "mine"}
 
 
+OWN = """
+import schuss as sc
+from schuss.expressions import sign
+
+@sc.optimizer(search=(1e-4, 1e-1))
+def heavy_ball(w, g, v, *, lr=0.01, momentum=0.9):
+    v = momentum * v - lr * g
+    return w + v, v
+
+def plain(w, g, *, lr=0.01):
+    return w - lr * sign(g)
+
+def bump(z):
+    return z * sc.sigmoid(z)
+
+def broken(w, g, *, lr=0.01):
+    return w - lr * gradient
+
+def forgetful(w, g, v, *, lr=0.01):
+    return w - lr * g
+"""
+
+
+def test_compare_takes_definitions_from_a_users_file(schuss: Schuss) -> None:
+    Path("mine.py").write_text(OWN)
+    ended = schuss(
+        "compare", "iris", *SMALL, "--activations", "relu,mine.py:bump", "--json", "r.json",
+        "--optimizers", "sgd,mine.py:heavy_ball,mine.py:heavy_ball(momentum=0.5),mine.py:plain",
+    )  # fmt: skip
+    assert ended.code == 0
+    found = json.loads(Path("r.json").read_text())["rows"]
+    assert {row["activation"] for row in found} == {"relu", "bump"}
+    assert {row["optimizer"] for row in found} == {"sgd", "heavy_ball", "heavy_ball(momentum=0.5)", "plain"}
+    assert (
+        schuss("fit", "iris", "--optimizer", "mine.py:plain", "--activation", "mine.py:bump", "--epochs", 1).code == 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("none.py:rule", "", "there is no file none.py, which should define the optimizer rule"),
+        ("mine.py:broken", OWN, "mine.py, line 17: NameError: name 'gradient' is not defined"),
+        ("mine.py:forgetful", OWN, "mine.py, line 19: forgetful keeps 1 state arrays"),
+        ("mine.py:heavy_bal", OWN, "unknown optimizer of mine.py 'heavy_bal'; did you mean heavy_ball?"),
+        ("mine.py:bump", OWN, "mine.py, line 13: an optimizer's first arguments are w and g"),
+        ("mine.py:f", "x = 1\ny = x / 0\n", "mine.py, line 2: ZeroDivisionError: division by zero"),
+        ("mine.py:f", "def f(w, g:\n", "mine.py, line 1: SyntaxError"),
+        ("mine.py:f", "import not_there\n", "mine.py, line 1: ModuleNotFoundError: No module named 'not_there'"),
+        ("mine.py:f", "f = 3\n", "unknown optimizer of mine.py 'f'"),
+    ],
+)
+def test_a_users_file_that_is_missing_or_raises_is_named_with_its_line(
+    schuss: Schuss, name: str, content: str, message: str
+) -> None:
+    if content:
+        Path("mine.py").write_text(content)
+    refused(schuss, ["compare", "iris", "--optimizers", f"sgd,{name}"], message)
+
+
 def test_json_on_standard_output_stands_there_alone(schuss: Schuss) -> None:
     ended = schuss("compare", "iris", *SMALL, "--activations", "relu", "--optimizers", "adam", "--json", "-")
-    assert json.loads(ended.out)["networks"] == 2
+    assert json.loads(ended.out)["networks"] >= 5
     assert "Ranking on iris" in ended.err
 
 
@@ -136,8 +224,8 @@ def test_the_same_seed_gives_the_same_result_with_any_number_of_threads(schuss: 
 
 
 def test_interrupted_compare_keeps_what_is_finished(schuss: Schuss, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = sc.compare("iris", activations=["relu"], optimizers=["adam"], learning_rates=2, seeds=1, epochs=2)
-    part = sc.Study(whole.data, whole.task, whole.rows[:1], whole.curves[:1], whole.flows, 1.0, expected=2)
+    whole = sc.compare("iris", activations=["relu"], optimizers=["adam"], trials=2, seeds=1, budget=2)
+    part = replace(whole, rows=whole.rows[:1], curves=whole.curves[:1], measured={0: whole.measured[0]}, trained=1)
 
     def interrupted(*_: Any, **__: Any) -> sc.Study:
         raise sc.Interrupted(part)
@@ -145,17 +233,17 @@ def test_interrupted_compare_keeps_what_is_finished(schuss: Schuss, monkeypatch:
     monkeypatch.setattr(sc, "compare", interrupted)
     ended = schuss("compare", "iris", "--json", "r.json", "--plot")
     assert ended.code == 130
-    assert "interrupted after 1 of 2 networks" in ended.err
+    assert f"interrupted after 1 of {whole.expected} networks" in ended.err
     assert "Ranking on iris" in ended.out
-    assert "Networks: 1 of 2 in" in ended.out
+    assert f"Networks: 1 of {whole.expected}; 1 trained in" in ended.out
     assert json.loads(Path("r.json").read_text())["networks"] == 1
     assert Path("schuss-out/compare-iris-loss.png").exists()
 
 
 def test_ctrl_c_in_a_real_compare(tmp_path: Path) -> None:
-    running = process("compare", "iris", "--epochs", "30000", "--json", "r.json", folder=tmp_path)
+    running = process("compare", "iris", "--budget", "30000epochs", "--json", "r.json", folder=tmp_path)
     assert running.stdout is not None
-    assert "Dataset 'iris'" in running.stdout.readline()  # from here on it measures the flows, and trains
+    assert "Dataset 'iris'" in running.stdout.readline()  # from here on it trains
     time.sleep(1.5)
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=60)
@@ -163,6 +251,8 @@ def test_ctrl_c_in_a_real_compare(tmp_path: Path) -> None:
     assert "Traceback" not in out + err
     result = json.loads((tmp_path / "r.json").read_text())
     assert result["networks"] == len(result["rows"]) < result["expected"]
+    (study,) = (tmp_path / "schuss-out").glob("*.study")
+    assert len(sc.open_study(study).rows) == result["networks"]
 
 
 # ---------------------------------------------------------------------------------------------- fit and predict
@@ -211,8 +301,9 @@ def test_norm_residual_and_dropout_reach_the_network(schuss: Schuss) -> None:
     assert schuss("fit", "iris", "--resume", "r.schuss", "--epochs", 3, "--save", "r.schuss").code == 0
     assert sc.load_run("r.schuss").network == run.network
     assert "its network is" in schuss("fit", "iris", "--resume", "r.schuss", "--epochs", 4, "--residual").err
+    options[options.index("--residual") :] = ["--residual", "yes", "--dropout", 0.25]
     ended = schuss("compare", "iris", *options, "--activations", "relu", "--optimizers", "sgd,adam", "--seeds", 1,
-                   "--learning-rates", 2, "--epochs", 2, "--json", "c.json")  # fmt: skip
+                   "--trials", 2, "--budget", 2, "--json", "c.json")  # fmt: skip
     assert ended.code == 0
     rows = json.loads(Path("c.json").read_text())["rows"]
     assert {(row["depth"], row["width"]) for row in rows} == {(3, 6)}
@@ -355,7 +446,7 @@ def test_flow_stands_beside_theory(schuss: Schuss) -> None:
     assert result["through_training"] == []
     for layer, relative in zip(result["layers"], theory["relative"], strict=True):
         assert abs(math.log10(layer["relative"] / relative)) < 0.3
-    assert "theory: the same from φ and the variance of W alone" in ended.out
+    assert "theory: the same from φ and Var(W) alone" in ended.out
     without = schuss("flow", "iris", "--init", "zeros")
     assert "no prediction: the weights of layer 1 are all 0" in without.out
     assert "theory:" not in without.out
@@ -364,7 +455,7 @@ def test_flow_stands_beside_theory(schuss: Schuss) -> None:
 def test_flow_through_training(schuss: Schuss) -> None:
     ended = schuss(
         "flow", "iris", "--depth", 3, "--width", 8, "--activation", "tanh",
-        "--epochs", 5, "--optimizer", "sgd", "--lr", 0.1, "--batch-size", 16, "--json", "f.json",
+        "--epochs", 5, "--optimizer", "sgd", "--lr", 0.1, "--batch-size", 16, "--json", "f.json", "--plot",
     )  # fmt: skip
     assert ended.code == 0
     assert "Gradient flow at initialization" in ended.out
@@ -438,7 +529,7 @@ def test_nothing_is_drawn_unless_asked_for(schuss: Schuss) -> None:
     grid = ["--activations", "relu", "--optimizers", "adam"]
     for command in (["compare", "iris", *SMALL, *grid], ["flow", "xor"], ["fit", "xor"], ["activations"]):
         assert "picture" not in schuss(*command).out
-    assert not list(Path().iterdir())
+    assert [path.suffix for path in Path().rglob("*") if path.is_file()] == [".study"]
 
 
 def test_optimizers_lists_all_and_shows_one(schuss: Schuss) -> None:
@@ -455,7 +546,84 @@ def test_version_and_help(schuss: Schuss) -> None:
     shown = schuss("--help").out
     assert all(name in shown for name in ("compare", "fit", "predict", "flow", "activations", "optimizers"))
     assert "completion" not in shown
-    assert "--learning-rates" in schuss("compare", "-h").out
+    assert "--trials" in schuss("compare", "-h").out
+
+
+# ---------------------------------------------------------------------------------------------- doctor
+
+ILL = ["iris", "--depth", "3", "--width", "16", "--init", "zeros", "--epochs", "60", "--lr", "0.01"]
+
+
+def test_doctor_names_cures_and_proves(schuss: Schuss) -> None:
+    ended = schuss("doctor", *ILL, "--json", "found.json", "--fix", "mended.py")
+    assert ended.code == 0
+    assert "All units of a layer are the same (symmetric_weights, layers 1 to 3)" in ended.out
+    assert "What mends it: init auto" in ended.out
+    assert "the cure" in ended.out
+    assert max(map(len, ended.out.splitlines()[1:])) <= 80
+    (finding,) = json.loads(Path("found.json").read_text())["findings"]
+    assert finding["cause"] == "symmetric_weights"
+    assert finding["proof"]["cured"] is True
+    assert finding["proof"]["before"]["valid_score"] < 0.5
+    assert finding["proof"]["after"]["valid_score"] > 0.8
+    script = subprocess.run([sys.executable, "mended.py"], capture_output=True, text=True, check=True)
+    assert script.stdout.startswith("before: train loss")
+    assert "sc.load('iris')" in Path("mended.py").read_text()
+
+
+def test_doctor_finds_nothing_wrong_with_a_healthy_network(schuss: Schuss) -> None:
+    ended = schuss("doctor", "iris", "--depth", "2", "--lr", "0.01", "--json", "-", "--fix", "mended.py")
+    assert json.loads(ended.out)["healthy"] is True
+    assert "Healthy: nothing keeps this network from learning." in ended.err
+    assert "mended.py was not written" in ended.err
+    assert not Path("mended.py").exists()
+
+
+def test_doctor_takes_the_options_of_fit(schuss: Schuss) -> None:
+    options = "--activation tanh --norm layer --residual --dropout 0.1 --optimizer momentum --batch-size 16 --epochs 3"
+    more = "--loss squared_error --schedule cosine --patience 2 --clip-norm 1 --seed 4 --seeds 1 --threads 1"
+    ended = schuss("doctor", "iris", "--depth", "2", "--width", "8", *options.split(), *more.split())
+    assert ended.code == 0
+    shown = " ".join(ended.out.split())
+    assert "Residual(Dense(8, identity), LayerNorm(tanh), Dropout(0.1)); Recipe(momentum, batch_size=16" in shown
+    assert "loss=squared_error, patience=2, clip_norm=1.0, schedule=cosine)" in shown
+
+
+def test_a_doctors_script_on_standard_output_loads_the_table(schuss: Schuss, tmp_path: Path) -> None:
+    rows = [(i / 10, i % 7, "yes" if (i * 37) % 100 > 50 else "no") for i in range(100)]
+    name = table(tmp_path / "some.csv", "a,b,c", rows)
+    ended = schuss("doctor", name, "--target", "c", "--depth", "2", "--init", "zeros", "--seeds", "1", "--fix", "-")
+    assert ended.code == 0
+    assert f"sc.load({name!r}, 'c')" in ended.out or "no better than a constant" in " ".join(ended.out.split())
+
+
+def test_interrupted_doctor_tells_what_it_knows(schuss: Schuss, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(at: Progress) -> None:
+        if at.networks > 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "shown_progress", lambda *_: contextlib.nullcontext(interrupt))
+    ended = schuss("doctor", *ILL, "--json", "found.json")
+    assert ended.code == 130
+    assert "interrupted after 3 networks; what is known so far follows." in ended.err
+    assert "The visit was interrupted. Training removed" in " ".join(ended.out.split())
+    assert json.loads(Path("found.json").read_text())["healthy"] is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("doctor digitz", "unknown problem 'digitz'"),
+        ("doctor iris --seeds 0", "seeds must be a whole number of at least 1"),
+        ("doctor iris --activation rellu", "unknown activation 'rellu'; did you mean relu"),
+        ("doctor iris --fix nowhere/mended.py", "there is no folder nowhere"),
+        ("doctor diabetes --loss softmax_cross_entropy", "is for classes"),
+    ],
+)
+def test_bad_arguments_of_doctor(schuss: Schuss, arguments: str, message: str) -> None:
+    ended = schuss(*arguments.split())
+    assert ended.code == 2
+    assert message in ended.err
 
 
 # ---------------------------------------------------------------------------------------------- bad input
@@ -504,8 +672,13 @@ def refused(schuss: Schuss, arguments: list[Any], message: str) -> None:
         ("compare iris --depth 0", "depth must be a whole number of at least 1, but is 0"),
         ("compare iris --width -3", "width must be"),
         ("compare iris --seeds 0", "seeds must be"),
-        ("compare iris --learning-rates 0", "learning_rates must be"),
-        ("compare iris --epochs 0", "epochs must be"),
+        ("compare iris --trials 0", "trials must be"),
+        ("compare iris --tune beta9", "no optimizer here has a hyper-parameter 'beta9'"),
+        ("compare iris --budget 0epochs", "a budget is a number of epochs or of seconds"),
+        ("compare iris --depth two", "depth must be a whole number of at least 1, but is 'two'"),
+        ("compare iris --residual perhaps", "residual is True or False (yes or no), but is 'perhaps'"),
+        ("compare iris --study missing/a.study", "cannot write missing/a.study: No such file"),
+        ("compare iris iris", "two data sets are called 'iris'"),
         ("compare iris --batch-size 0", "batch_size must be"),
         ("compare iris --threads 0", "threads must be"),
         ("compare iris --seed -1", "seed must be"),
@@ -677,42 +850,80 @@ def test_listed(text: str, parts: list[str]) -> None:
     assert listed(text) == parts
 
 
+def standing(networks: int, total: int, share: float, reused: int = 0) -> sc.Standing:
+    return sc.Standing(networks, reused, total, share, lambda: sc.compare("iris", **TINY))
+
+
+TINY: dict[str, Any] = {"activations": ["relu"], "optimizers": ["sgd"], "trials": 2, "seeds": 1, "budget": 1}
+
+
 @pytest.mark.parametrize(
-    ("at", "seconds", "epochs", "words"),
+    ("at", "seconds", "words"),
     [
-        (Progress(0, 672, 0.0), 0.0, None, "0 of 672 networks"),
-        (Progress(336, 672, 0.5), 10.0, None, "336 of 672 networks, 33.6 networks/s, 10 s left"),
-        (Progress(1, 672, 0.01), 10.0, None, "1 of 672 networks, 0.1 networks/s, 16:30 min left"),
-        (Progress(1, 10**6, 0.01), 1000.0, None, "1 of 1000000 networks, 0.001 networks/s, 27:30 h left"),
-        (Progress(0, 1, 0.5), 4.0, 20, "epoch 10 of 20, 4 s left"),
-        (Progress(1, 1, 1.0), 4.0, 20, "epoch 20 of 20, 0 s left"),
+        (standing(0, 672, 0.0), 0.0, "0 of 672 networks"),
+        (standing(336, 672, 0.5), 10.0, "336 of 672 networks, 33.6 networks/s, 10 s left"),
+        (standing(436, 672, 0.75, reused=336), 10.0, "436 of 672 networks, 10 networks/s, 10 s left"),
+        (standing(1, 672, 0.01), 10.0, "1 of 672 networks, 0.1 networks/s, 16:30 min left"),
+        (standing(1, 10**6, 0.01), 1000.0, "1 of 1000000 networks, 0.001 networks/s, 27:30 h left"),
+        (standing(672, 672, 1.0, reused=672), 0.1, "672 of 672 networks"),
     ],
 )
-def test_progress_in_words(at: Progress, seconds: float, epochs: int | None, words: str) -> None:
-    assert progress.describe(at, seconds, epochs) == words
+def test_progress_of_a_comparison_in_words(at: sc.Standing, seconds: float, words: str) -> None:
+    assert progress.standing_in_words(at, seconds) == words
 
 
-def test_progress_in_a_terminal_is_a_live_bar(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
+@pytest.mark.parametrize(
+    ("at", "epochs", "words"),
+    [
+        (Progress(0, 672, 0.0), None, "0 of 672 networks"),
+        (Progress(336, 672, 0.5), None, "336 of 672 networks, 84 networks/s, 4 s left"),
+        (Progress(0, 1, 0.5), 20, "epoch 10 of 20, 4 s left"),
+        (Progress(1, 1, 1.0), 20, "epoch 20 of 20, 0 s left"),
+    ],
+)
+def test_progress_in_words(at: Progress, epochs: int | None, words: str) -> None:
+    assert progress.describe(at, 4.0, epochs) == words
 
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_in_a_terminal_is_a_live_view_with_leaders(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LEADERS", 0.0)
     monkeypatch.setenv("TERM", "xterm-256color")
-    with progress.shown_progress() as show:
-        show(Progress(1, 2, 0.5))
-    assert "1 of 2 networks" in terminal.getvalue()
+    monkeypatch.setenv("COLUMNS", "100")
+    with progress.shown_standing() as show:
+        assert show is not None
+        show(standing(1, 2, 0.5))
+    shown = terminal.getvalue()
+    assert "1 of 2 networks" in shown
+    assert "Leaders so far" in shown
+    with progress.shown_progress(20) as epoch:
+        epoch(Progress(0, 1, 0.5))
+    assert "epoch 10 of 20" in terminal.getvalue()
+
+
+def test_quiet_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with progress.shown_standing(quiet=True) as show:
+        assert show is None
+    assert terminal.getvalue() == ""
 
 
 def test_progress_outside_of_a_terminal_is_a_line_now_and_then(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", math.inf)
-    with progress.shown_progress() as show:
-        show(Progress(1, 2, 0.5))
-    assert capsys.readouterr().err == ""
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
-    with progress.shown_progress() as show:
-        show(Progress(1, 2, 0.5))
-    assert capsys.readouterr().err.startswith("1 of 2 networks")
+    for seconds, expected in ((math.inf, ""), (0.0, "1 of 2 networks")):
+        monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", seconds)
+        with progress.shown_standing() as show:
+            assert show is not None
+            show(standing(1, 2, 0.5))
+        err = capsys.readouterr().err
+        assert err.startswith(expected)
+        assert bool(err) == bool(expected)
+        assert "\x1b" not in err

@@ -67,6 +67,16 @@ def test_a_mean_and_an_offset() -> None:
     assert got.slope_power[0] == pytest.approx(below, rel=1e-12)
 
 
-def test_what_has_no_mean_is_said_to_have_none() -> None:
-    got = moments(*(formula_activation("log(z)", "f").expression,) * 2, [1.0])
-    assert math.isnan(got.mean[0])
+@pytest.mark.parametrize(
+    "formula", ["log(z)", "1 / z", "1 / (z - 0.3)", "1 / (z + 2) ** 2", "1 / abs(z)", "sin(1e5 * z)"]
+)
+def test_what_has_no_mean_is_said_to_have_none(formula: str) -> None:
+    assert math.isnan(gaussian_mean(formula_activation(formula, "f").expression))
+
+
+def test_what_is_infinite_in_one_place_may_have_a_mean() -> None:
+    """E[log|z|] = −(γ + log 2)/2, E|z|^−½ = 2^−¼·Γ(¼)/√π."""
+    log = formula_activation("log(abs(z - 0.0))", "f").expression
+    assert gaussian_mean(log) == pytest.approx(-(np.euler_gamma + math.log(2)) / 2, rel=1e-9)
+    root = formula_activation("1 / sqrt(abs(z))", "f").expression
+    assert gaussian_mean(root) == pytest.approx(2**-0.25 * math.gamma(0.25) / math.sqrt(math.pi), rel=1e-5)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from schuss.activations import find_activation, tailor
+from schuss.activations import tailor
 from schuss.data import Dataset, load
 from schuss.engines.encoded import default_loss, engine_data, n_outputs
 from schuss.errors import NoTheory
@@ -176,14 +176,24 @@ def test_weights_that_are_not_random_have_no_theory(digits: Dataset, init: str) 
 
 
 @pytest.mark.parametrize(
-    ("kind", "adds", "why"),
-    [("layer_norm", None, "layer 2 has a layer norm"), ("dense", 1, "layer 2 has a residual sum")],
+    ("more", "why"),
+    [
+        ({"norm": "layer"}, "layer 2 has a layer norm"),
+        ({"norm": "batch"}, "layer 2 has a batch norm"),
+        ({"residual": True}, "layer 2 has a residual sum"),
+    ],
 )
-def test_layers_that_are_not_dense_have_no_theory(kind: str, adds: int | None, why: str) -> None:
-    first, second = (
-        SimpleNamespace(n_in=4, n_out=4, activation=find_activation("tanh"), kind=k, adds=a)
-        for k, a in (("dense", None), (kind, adds))
-    )
-    part = engine_data(load("iris"), softmax_cross_entropy).train
+def test_layers_that_are_not_dense_have_no_theory(digits: Dataset, more: dict[str, Any], why: str) -> None:
+    network = mlp([16] * 3, "tanh", **more)
+    got = flow(network, digits)
+    assert got.theory is None
+    assert why in got.no_theory
     with pytest.raises(NoTheory, match=why):
-        predict((first, second), softmax_cross_entropy, np.ones(40), part)  # type: ignore[arg-type]
+        theory(network, digits)
+
+
+def test_dropout_changes_nothing_before_training(digits: Dataset) -> None:
+    plain, dropped = (flow(mlp([16] * 3, "tanh", dropout=rate), digits).theory for rate in (0.0, 0.5))
+    assert plain is not None
+    assert dropped is not None
+    np.testing.assert_array_equal(plain.delta, dropped.delta)

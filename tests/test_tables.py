@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+import pytest
+from studies import measured, row, study, trial
 
 import schuss as sc
 from schuss import tables
-from schuss.comparison.statistics import Row
-from schuss.engines import QUANTITIES
-from schuss.insight.gradient_flow import FlowHistory, GradientFlow
-from schuss.layers import Layer
+from schuss.insight.gradient_flow import FlowHistory
 from schuss.wording import significant
-
-
-def measured(relative: list[float], epoch: int = 0, activation: str = "sigmoid", **quantities: float) -> GradientFlow:
-    """A measurement with δ as given in every layer, and the same values of the other quantities."""
-    values = np.full((len(relative), len(QUANTITIES)), 0.25)
-    values[:, QUANTITIES.index("update_ratio")] = math.nan
-    for name, value in quantities.items():
-        values[:, QUANTITIES.index(name)] = value
-    values[:, QUANTITIES.index("delta")] = relative
-    layer = Layer("dense", 64, 64, sc.activations.find_activation(activation))
-    return GradientFlow((layer,) * len(relative), values, epoch)
-
-
-def row(optimizer: str, rate: float, seed: int, score: float, status: str = "finished") -> Row:
-    return Row("relu", optimizer, rate, seed, 4, 64, status, 1 - score, score, score, 20, 0.1, None)
-
-
-def study(*rows: Row, task: str = "classification") -> sc.Study:
-    return sc.Study("digits", task, rows, tuple({} for _ in rows), {}, 2.0, len(rows))
 
 
 def lines(table: object, width: int = 80) -> list[str]:
@@ -44,7 +25,7 @@ def lines(table: object, width: int = 80) -> list[str]:
 def test_flow_table_shows_every_layer_and_the_slope() -> None:
     deltas = [10.0**-k for k in range(29, -1, -1)]
     text = lines(tables.flow_table(measured(deltas)))
-    assert text[0] == "Gradient flow at initialization: 30 layers of 64 sigmoid"
+    assert text[0] == "Gradient flow at initialization: 30 layers of 8 relu"
     assert [line.split()[:2] for line in text[3:33]] == [[str(k + 1), significant(deltas[k])] for k in range(30)]
     assert "◂" * 12 in text[3]
     assert "◂" not in text[32]
@@ -102,37 +83,52 @@ def test_flows_table_has_a_line_an_activation_and_few_columns() -> None:
 
 
 def test_ranking_table() -> None:
-    found = study(
-        row("sgd", 0.01, 0, 0.90), row("sgd", 0.01, 1, 0.92), row("sgd", 1.0, 0, math.nan, "diverged"),
-        row("adam", 0.001, 0, 0.95), row("adam", 0.001, 1, 0.97),
-    )  # fmt: skip
-    text = lines(tables.ranking_table(found))
+    tries = [trial("relu", rule, score=0.9, learning_rate=rate) for rule, rate in (("sgd", 0.01), ("adam", 0.001))]
+    lost = trial("relu", "sgd", status="diverged", learning_rate=1.0, trial=1)
+    scores = {"sgd": [0.90, 0.92], "adam": [0.95, 0.97]}
+    finals = [row("relu", rule, score=x, seed=k) for rule, each in scores.items() for k, x in enumerate(each, 1)]
+    text = lines(tables.ranking_table(study([*tries, lost, *finals])))
     assert text[0] == "Ranking on digits"
-    assert text[3].split() == ["1", "relu", "adam", "1e-3", "0.960", "±", "0.014", "0.960", "0"]
-    assert text[4].split() == ["2", "relu", "sgd", "1e-2", "0.910", "±", "0.014", "0.910", "1", "of", "3"]
-    assert text[5].startswith("accuracy: mean ± standard deviation over seeds")
+    first, second = text[3].split(), text[4].split()
+    assert [*first[:5], *first[-2:]] == ["1", "relu", "adam", "1e-3", "0.960", "0.900", "0"]
+    assert [*second[:5], *second[-4:]] == ["=2", "relu", "sgd", "1e-2", "0.910", "0.900", "1", "of", "4"]
+    assert first[6] == "…"
+    assert text[5].startswith("accuracy: interquartile mean over fresh seeds (95 % interval)")
 
 
 def test_ranking_table_of_a_regression_names_its_score() -> None:
-    text = lines(tables.ranking_table(study(row("sgd", 0.01, 0, -1e9), task="regression")))
+    text = lines(tables.ranking_table(study([trial(score=-1e9), row(score=-1e9)], task="regression")))
     assert "test R²" in text[1]
     assert "-1e9" in text[3]
 
 
+@pytest.mark.parametrize("n", [1, 3])
+def test_ranking_table_has_a_column_for_an_axis_that_varies_and_one_for_many(n: int) -> None:
+    more = [{}, dict(list({"depth": 8, "norm": "batch", "dropout": 0.5}.items())[:n])]
+    found = study(
+        make(score=score, **each) for make in (trial, row) for score, each in zip((0.8, 0.9), more, strict=True)
+    )
+    text = "\n".join(lines(tables.ranking_table(found)))
+    assert ("depth" in text.split("\n")[1]) == (n == 1)
+    assert ("relu + adam, depth 8, norm" in text) == (n == 3)
+    assert max(map(len, text.split("\n"))) <= 80
+
+
 def test_study_summary() -> None:
-    found = study(row("gd", 1.0, 0, 0.5), row("sgd", 0.01, 0, 0.9), row("sgd", 1.0, 0, math.nan, "diverged"))
-    assert found.summary() == (
-        "Best: relu with sgd at learning rate 1e-2, test accuracy 0.900. "
+    def both(*runs: tuple[str, str, float]) -> list[Any]:
+        return [make(phi, rule, score=score) for make in (trial, row) for phi, rule, score in runs]
+
+    lost = trial("relu", "sgd", status="diverged", learning_rate=1.0, trial=1)
+    assert study([*both(("relu", "gd", 0.5), ("relu", "sgd", 0.9)), lost]).summary() == (
+        "Best: relu + sgd at learning rate 1e-2, test accuracy 0.900. "
+        "With 1 fresh seed nothing is distinguishable; it takes 7 or more. "
         "After equally many passes over the data gd reaches 0.500, sgd reaches 0.900. "
-        "1 of 3 networks diverged."
+        "1 of 5 networks diverged."
     )
-    both = [row("gd", 1.0, 0, 0.4), row("sgd", 1.0, 0, 0.9)]
-    other = [each._replace(activation="tanh", test_score=each.test_score + 0.05) for each in both]
-    assert "gd reaches 0.400 to 0.450 by activation, sgd reaches 0.900 to 0.950 by" in study(*both, *other).summary()
-    assert "None of 1 networks diverged" in study(row("adam", 0.01, 0, 0.9)).summary()
-    assert (
-        study(row("sgd", 1.0, 0, math.nan, "diverged")).summary() == "No network of this comparison reached a result."
-    )
+    four = both(("relu", "gd", 0.4), ("relu", "sgd", 0.9), ("tanh", "gd", 0.45), ("tanh", "sgd", 0.95))
+    assert "gd reaches 0.400 to 0.450, sgd reaches 0.900 to 0.950." in study(four).summary()
+    assert "None of 2 networks diverged" in study(both(("relu", "adam", 0.9))).summary()
+    assert study([lost]).summary() == "No competitor of this comparison has reached a result on fresh seeds."
 
 
 # ---------------------------------------------------------------------------------------------- trainings and listings

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from formula_strategies import formulas
+from hypothesis import given, settings
 from scipy.integrate import quad
 
 import schuss as sc
@@ -65,6 +67,22 @@ def test_so_they_are_for_a_users_formula(formula: str) -> None:
                    FORMULAS[formula])  # fmt: skip
 
 
+GRID = np.linspace(-9, 9, 400_001)
+DENSITY = np.exp(-0.5 * GRID**2) / math.sqrt(2 * math.pi) * (GRID[1] - GRID[0])
+
+
+@settings(max_examples=40)
+@given(formulas())
+def test_any_formula_at_all_is_tailored_or_refused(formula: Expression) -> None:
+    try:
+        phi = tailor(Activation(name="f", formula=formula), 20)
+    except FormulaError:
+        return
+    value, slope = phi(GRID), phi.slope(GRID)
+    got = [np.sum(value * DENSITY), np.sum(value**2 * DENSITY), np.sum(slope**2 * DENSITY)]
+    np.testing.assert_allclose(got, [0, 1, 1.05], atol=1e-3)
+
+
 def test_of_several_scales_the_nearest_to_one_is_taken() -> None:
     """The gain of sin(3z) + 0.3z rises above 1.05, falls back where 0.3z is all that is left, and is 1 at both ends."""
     assert dict(tailor("wave = sin(3 * z) + 0.3 * z", 20).settings)["alpha"] == pytest.approx(0.223, abs=0.01)
@@ -97,6 +115,7 @@ def test_a_relu_becomes_the_leaky_relu_of_that_depth() -> None:
         ("jump = where(z > 0.3, z, -0.5 * z)", "jumps"),
         ("flat = 3 + 0 * z", "is constant"),
         ("half = log(z)", "no mean and variance"),
+        ("pole = 1 / z", "no mean and variance"),
     ],
 )
 def test_where_there_is_none_it_is_said_why(wanted: str, why: str) -> None:

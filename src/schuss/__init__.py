@@ -42,10 +42,12 @@ from schuss.activations import (
     tanh_shrink,
 )
 from schuss.comparison.protocol import Interrupted, compare
-from schuss.comparison.study import Study
+from schuss.comparison.session import Standing
+from schuss.comparison.study import Study, open_study
 from schuss.data import Dataset, Encoding, Part, load
 from schuss.errors import SchussError
 from schuss.initializers import Initializer, initializer
+from schuss.insight.diagnosis import Diagnosis, Finding, VisitInterrupted, doctor
 from schuss.insight.gradient_flow import FlowHistory, GradientFlow, flow
 from schuss.insight.preactivations import preactivations
 from schuss.layers import BatchNorm, Dense, Dropout, LayerNorm, Residual, RMSNorm
@@ -74,15 +76,16 @@ if _TYPE_CHECKING:
 __version__ = _version("schuss")
 
 __all__ = [
-    "Activation", "BatchNorm", "Dataset", "Dense", "Dropout", "Encoding", "FlowHistory", "GradientFlow",
-    "Initializer", "Interrupted", "Job", "LayerNorm", "Loss", "Network", "Optimizer", "Part", "Progress", "RMSNorm",
-    "Recipe", "Residual", "Run", "Schedule", "SchussClassifier", "SchussError", "SchussRegressor", "SchussSearchCV",
-    "Study", "activation", "activations", "adagrad", "adam", "adamw", "celu", "compare", "elu", "expressions",
-    "fit", "fit_many", "flow", "gd", "gelu", "gelu_tanh", "hard_sigmoid", "hard_silu", "hard_tanh", "identity",
-    "initializer", "initializers", "leaky_relu", "load", "load_run", "log_sigmoid", "loss", "losses", "mish", "mlp",
-    "momentum", "nesterov", "optimizer", "optimizers", "preactivations", "relu", "relu6", "rmsprop", "schedule",
-    "schedules", "selu", "sgd", "sigmoid", "silu", "softplus", "softsign", "squared_relu", "squareplus", "tailor",
-    "tanh", "tanh_shrink",
+    "Activation", "BatchNorm", "Dataset", "Dense", "Diagnosis", "Dropout", "Encoding", "Finding", "FlowHistory",
+    "GradientFlow", "Initializer", "Interrupted", "Job", "LayerNorm", "Loss", "Network", "Optimizer", "Part",
+    "Progress", "RMSNorm", "Recipe", "Residual", "Run", "Schedule", "SchussClassifier", "SchussError",
+    "SchussRegressor", "SchussSearchCV", "Standing", "Study", "VisitInterrupted", "activation", "activations",
+    "adagrad", "adam", "adamw", "celu", "compare", "doctor", "elu", "expressions", "fit", "fit_many", "flow", "gd",
+    "gelu", "gelu_tanh", "hard_sigmoid", "hard_silu", "hard_tanh", "identity", "initializer", "initializers",
+    "leaky_relu", "load", "load_run", "log_sigmoid", "loss", "losses", "mish", "mlp", "momentum", "nesterov",
+    "open_study", "optimizer", "optimizers", "preactivations", "relu", "relu6", "rmsprop", "schedule", "schedules",
+    "selu", "sgd", "sigmoid", "silu", "softplus", "softsign", "squared_relu", "squareplus", "tailor", "tanh",
+    "tanh_shrink",
 ]  # fmt: skip
 
 

@@ -31,6 +31,10 @@ class RunFileError(InvalidInput):
     """A run file that is truncated, edited or written by something else."""
 
 
+class StudyFileError(InvalidInput):
+    """A study file that is damaged, in use, out of space, of another version, or none at all."""
+
+
 class NoTheory(InvalidInput):
     """A network for which there is no mean-field prediction; the message says why."""
 

@@ -20,9 +20,10 @@ from schuss.expressions import Expression
 Array = NDArray[np.float64]
 
 _REACH = 12.0  # the normal density outside is below 1e-31 of its peak
-_TOLERANCE = 1e-11  # of the mean of |f|
-_HALVINGS = 40  # a corner is closed in to 1e-12, where it weighs nothing any more
-_MOST_INTERVALS = 100_000  # a function that is rougher than this at |z| < 12 is taken as it was seen so far
+EXACT = 1e-11  # of the mean of |f|
+_HALVINGS = 40  # a corner or a jump is closed in to 1e-12, where it weighs nothing any more
+_NOTHING = 1e-5  # what still weighs more there, of the mean of |f|, is a pole, and the mean does not exist
+_MOST_INTERVALS = 1000  # a function that needs more of them is too rough
 
 
 def _lobatto(n: int) -> tuple[Array, Array]:
@@ -48,7 +49,13 @@ class Moments(NamedTuple):
 
 
 def moments(
-    phi: Expression, slope: Expression, scales: ArrayLike, *, mean: float = 0.0, offset: float = 0.0
+    phi: Expression,
+    slope: Expression,
+    scales: ArrayLike,
+    *,
+    mean: float = 0.0,
+    offset: float = 0.0,
+    tolerance: float = EXACT,
 ) -> Moments:
     """The moments of φ − offset, for the expressions φ and φ′ of z and each of several scales."""
 
@@ -56,7 +63,7 @@ def moments(
         value = _values(phi, z) - offset
         return np.stack([value, value**2, _values(slope, z) ** 2])
 
-    return Moments(*gaussian_means(functions, scales, mean))
+    return Moments(*gaussian_means(functions, scales, mean, tolerance))
 
 
 def gaussian_mean(expression: Expression) -> float:
@@ -64,28 +71,36 @@ def gaussian_mean(expression: Expression) -> float:
     return float(gaussian_means(lambda z: _values(expression, z)[None], [1.0])[0, 0])
 
 
-def gaussian_means(functions: Callable[[Array], Array], scales: ArrayLike, mean: float = 0.0) -> Array:
+def gaussian_means(
+    functions: Callable[[Array], Array], scales: ArrayLike, mean: float = 0.0, tolerance: float = EXACT
+) -> Array:
     """E[f(z)], z ~ N(mean, scale²), of k functions and for each of n scales, [k, n].
 
     `functions` takes an array z of any shape and returns [k, *shape]. Gauss and Legendre's rule on intervals
     that are halved where Gauss and Lobatto's disagrees: corners and jumps are found wherever they are. Gauss–Hermite
-    with 200 nodes would be off by 1e-4 for relu.
+    with 200 nodes would be off by 1e-4 for relu. NaN where there is no mean, or f waves too fast to be seen.
+
+    `tolerance` is a share of E[|f|], and mostly what a corner costs: each factor of 1000 is ten halvings.
     """
     scale = np.asarray(scales, dtype=np.float64)
     edges = _edges(float(scale.max()))
     left, width = (np.tile(each, len(scale)) for each in (edges[:-1], np.diff(edges)))
     owner = np.repeat(np.arange(len(scale)), len(edges) - 1)
     result = size = np.zeros((0, 0))
-    for halving in range(_HALVINGS):
+    for halving in range(_HALVINGS + 1):
         fine, coarse = (_integrals(functions, left, width, scale[owner], mean, rule) for rule in (_FINE, _COARSE))
         if halving == 0:
             size = _summed(np.abs(fine), owner, len(scale))
             result = np.zeros_like(size)
         with np.errstate(invalid="ignore"):  # what is not finite is not halved: it does not get better
-            rough = np.any(np.abs(fine - coarse) > _TOLERANCE * size[:, owner], axis=0)
-        if halving == _HALVINGS - 1 or np.count_nonzero(rough) > _MOST_INTERVALS:
-            rough[:] = False
+            rough = np.any(np.abs(fine - coarse) > tolerance * size[:, owner], axis=0)
+            if halving == _HALVINGS:
+                fine[np.abs(fine) > _NOTHING * size[:, owner]] = math.nan
+                rough[:] = False
         result += _summed(fine[:, ~rough], owner[~rough], len(scale))
+        wild = np.bincount(owner[rough], minlength=len(scale)) > _MOST_INTERVALS
+        result[:, wild] = math.nan
+        rough &= ~wild[owner]
         if not rough.any():
             break
         width = np.tile(0.5 * width[rough], 2)

@@ -135,29 +135,38 @@ def _arrays(outcome: Outcome) -> dict[str, NDArray[Any]]:
 
 
 def _describe(content: Content) -> dict[str, Any]:
-    network, recipe, outcome = content.network, content.recipe, content.outcome
     return {
         "format": FORMAT,
-        "network": {
-            "hidden": [_layer(layer) for layer in network.hidden],
-            "output": describe_activation(network.output),
-            "output_init": _definition(network.output_init),
-        },
-        "recipe": {
-            "optimizer": describe_optimizer(recipe.optimizer),
-            "loss": None if recipe.loss is None else _loss(recipe.loss),
-            "batch_size": recipe.batch_size,
-            "epochs": recipe.epochs,
-            "schedule": {**_definition(recipe.schedule), "formula": formulas.text(recipe.schedule.formula)},
-            "patience": recipe.patience,
-            "clip_norm": recipe.clip_norm,
-        },
+        "network": network_json(content.network),
+        "recipe": recipe_json(content.recipe),
         "seed": content.seed,
         "loss": _loss(content.loss),
         "sizes": [content.layers[0].n_in, content.layers[-1].n_out],
         "encoding": content.encoding.to_json(),
         "fingerprint": content.fingerprint,
-        "outcome": _outcome(outcome),
+        "outcome": _outcome(content.outcome),
+    }
+
+
+def network_json(network: Network) -> dict[str, Any]:
+    """A network as plain values, its activations as formulas."""
+    return {
+        "hidden": [_layer(layer) for layer in network.hidden],
+        "output": activation_json(network.output),
+        "output_init": _definition(network.output_init),
+    }
+
+
+def recipe_json(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as plain values, its optimizer, loss and schedule as formulas."""
+    return {
+        "optimizer": optimizer_json(recipe.optimizer),
+        "loss": None if recipe.loss is None else _loss(recipe.loss),
+        "batch_size": recipe.batch_size,
+        "epochs": recipe.epochs,
+        "schedule": {**_definition(recipe.schedule), "formula": formulas.text(recipe.schedule.formula)},
+        "patience": recipe.patience,
+        "clip_norm": recipe.clip_norm,
     }
 
 
@@ -168,12 +177,12 @@ def _layer(layer: Description) -> dict[str, Any]:
         case Dropout():
             return {"kind": "dropout", "rate": layer.rate}
         case Norm():
-            return {"kind": layer.kind, "activation": describe_activation(layer.activation)}
+            return {"kind": layer.kind, "activation": activation_json(layer.activation)}
         case Dense():
             return {
                 "kind": "dense",
                 "units": layer.units,
-                "activation": describe_activation(layer.activation),
+                "activation": activation_json(layer.activation),
                 "init": _definition(layer.init),
                 "bias": _definition(layer.bias),
             }
@@ -183,7 +192,7 @@ def _definition(definition: Definition) -> dict[str, Any]:
     return {"name": definition.name, "settings": dict(definition.settings), "defaults": dict(definition.defaults)}
 
 
-def describe_activation(activation: Activation) -> dict[str, Any]:
+def activation_json(activation: Activation) -> dict[str, Any]:
     """An activation as plain values."""
     return {**_definition(activation), "formula": formulas.text(activation.formula)}
 
@@ -193,7 +202,7 @@ def _loss(loss: Loss) -> dict[str, Any]:
     return {**_definition(loss), "formula": formula, "threshold": loss.threshold}
 
 
-def describe_optimizer(optimizer: Optimizer) -> dict[str, Any]:
+def optimizer_json(optimizer: Optimizer) -> dict[str, Any]:
     """An optimizer as plain values."""
     return {
         **_definition(optimizer),
@@ -227,7 +236,7 @@ def unpack(d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Content:
     """The run that `pack` described."""
     if d["format"] != FORMAT:
         raise RunFileError(f"this version reads run files of format {FORMAT}, but this file has format {d['format']}.")
-    network, recipe = _restored_network(d["network"]), _restored_recipe(d["recipe"])
+    network, recipe = network_from_json(d["network"]), _restored_recipe(d["recipe"])
     loss = _restored_loss(d["loss"])
     n_inputs, n_outputs = (positive_integer("a size", size) for size in d["sizes"])
     layers = network.layers(n_inputs, n_outputs)
@@ -236,10 +245,11 @@ def unpack(d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Content:
     return Content(network, recipe, int(d["seed"]), loss, layers, encoding, str(d["fingerprint"]), outcome)
 
 
-def _restored_network(d: dict[str, Any]) -> Network:
+def network_from_json(d: dict[str, Any]) -> Network:
+    """The network that `network_json` described; an initializer that is not built in cannot draw any more."""
     return Network(
         *map(_restored_layer, d["hidden"]),
-        output=restored_activation(d["output"]),
+        output=activation_from_json(d["output"]),
         output_init=_restored_initializer(d["output_init"]),
     )
 
@@ -253,20 +263,20 @@ def _restored_layer(d: dict[str, Any]) -> Description:
         case "dense":
             return Dense(
                 d["units"],
-                restored_activation(d["activation"]),
+                activation_from_json(d["activation"]),
                 _restored_initializer(d["init"]),
                 _restored_initializer(d["bias"]),
             )
     norms = {norm.kind: norm for norm in NORMS.values()}
-    return norms[d["kind"]](restored_activation(d["activation"]))
+    return norms[d["kind"]](activation_from_json(d["activation"]))
 
 
 def _settings(d: dict[str, Any], key: str) -> Settings:
     return tuple((str(name), float(value)) for name, value in d[key].items())
 
 
-def restored_activation(d: dict[str, Any]) -> Activation:
-    """The activation that `describe_activation` described."""
+def activation_from_json(d: dict[str, Any]) -> Activation:
+    """The activation that `activation_json` described."""
     settings = _settings(d, "settings")
     formula = formulas.parse(d["formula"], ["z", *(name for name, _ in settings)])
     return Activation(name=str(d["name"]), formula=formula, settings=settings, defaults=_settings(d, "defaults"))
@@ -282,8 +292,8 @@ def _restored_loss(d: dict[str, Any]) -> Loss:
     )  # fmt: skip
 
 
-def restored_optimizer(d: dict[str, Any]) -> Optimizer:
-    """The optimizer that `describe_optimizer` described."""
+def optimizer_from_json(d: dict[str, Any]) -> Optimizer:
+    """The optimizer that `optimizer_json` described."""
     settings, state = _settings(d, "settings"), tuple(str(name) for name in d["state"])
     names = ["w", "g", *state, "t", *(name for name, _ in settings)]
     updates = tuple(formulas.parse(line, names) for line in d["updates"])
@@ -298,7 +308,7 @@ def restored_optimizer(d: dict[str, Any]) -> Optimizer:
 
 def _restored_recipe(d: dict[str, Any]) -> Recipe:
     return Recipe(
-        optimizer=restored_optimizer(d["optimizer"]),
+        optimizer=optimizer_from_json(d["optimizer"]),
         loss=None if d["loss"] is None else _restored_loss(d["loss"]),
         batch_size=d["batch_size"],
         epochs=d["epochs"],

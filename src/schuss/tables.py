@@ -20,6 +20,7 @@ from schuss.shown import (
 )
 from schuss.wording import (
     MISSING,
+    estimate,
     interval,
     mean_and_spread,
     rate,
@@ -36,6 +37,7 @@ from schuss.wording import (
 if TYPE_CHECKING:
     from rich.table import Table
 
+COLUMNS_OF_AXES = 3  # a ranking with more of them would not fit into 80 columns
 WIDTH = 100  # columns of a text table, unless asked otherwise; all but long formulas fit into 80
 
 _STYLES = {"vanishes": "red", "explodes": "red", "shrinks": "yellow", "grows": "yellow", "steady": "green"}
@@ -135,7 +137,7 @@ def _bar(x: float) -> str:
 
 
 def _flow_caption(flow: FlowShown) -> str:
-    theory = "" if flow.theory is None else "theory: the same from φ and the variance of W alone (mean field)\n"
+    theory = "" if flow.theory is None else "theory: the same from φ and Var(W) alone (mean field)\n"
     return f"δ: RMS of ∂loss/∂z; in layer {len(flow.layers)} it is 1\n{theory}The gradient {slope_in_words(flow)}."
 
 
@@ -237,31 +239,33 @@ def flows_table(flows: Mapping[str, FlowShown]) -> Table:
     return table
 
 
-def ranking_table(study: StudyShown) -> Table:
-    """Competitors, best first: the mean test score over seeds with its standard deviation, and what diverged."""
+def ranking_table(study: StudyShown, at_most: int | None = None) -> Table:
+    """Competitors, best first, named by the axes that vary; so many of them at most."""
+    several = len(study.tasks) > 1
     table = _table(
         f"Ranking on {_text(study.data)}",
-        f"{study.score_name}: mean ± standard deviation over seeds\nlearning rate: the best one on the validation part",
+        f"{study.score_name}: interquartile mean over fresh seeds (95 % interval)\n"
+        "=: not distinguishable from the first; "
+        + ("rank: mean over the data sets" if several else "rate and valid: of the best trial"),
     )
     table.add_column("", justify="right")
-    table.add_column("activation", overflow="fold")
-    table.add_column("optimizer", overflow="fold")
-    for heading in ("learning rate", f"test {study.score_name}", "valid", "diverged"):
+    columns = [[axis] for axis in study.axes]
+    if len(columns) > COLUMNS_OF_AXES:
+        columns = [list(study.axes)]  # all in one, where the lines fold between words
+    for axes in columns:
+        table.add_column("competitor" if len(axes) > 1 else axes[0].replace("_", " "), overflow="fold")
+    of_trial = "rank" if several else "rate"
+    for heading in (of_trial, f"test {study.score_name}", "valid", "diverged"):
         table.add_column(heading, justify="right", no_wrap=True)
-    networks: dict[tuple[str, str], int] = {}
-    for row in study.rows:
-        networks[row.activation, row.optimizer] = networks.get((row.activation, row.optimizer), 0) + 1
-    for place, ranked in enumerate(study.ranking, 1):
-        total = networks[ranked.activation, ranked.optimizer]
+    for place, ranked in enumerate(study.ranking[:at_most], 1):
         table.add_row(
-            str(place),
-            _text(ranked.activation),
-            _text(ranked.optimizer),
-            rate(ranked.learning_rate),
-            mean_and_spread(ranked.test_score, ranked.test_score_std),
+            f"{'=' if ranked.is_best and place > 1 else ''}{place}",
+            *(_text(ranked.competitor.label(axes)) for axes in columns),
+            mean_and_spread(ranked.rank, math.nan) if several else rate(ranked.learning_rate),
+            estimate(ranked.test_score, ranked.low, ranked.high),
             mean_and_spread(ranked.valid_score, math.nan),
-            _styled(f"{ranked.diverged} of {total}", "red") if ranked.diverged else "0",
-            style="bold" if place == 1 else "",
+            _styled(f"{ranked.diverged} of {ranked.networks}", "red") if ranked.diverged else "0",
+            style="bold" if ranked.is_best else "",
         )
     return table
 
@@ -309,7 +313,11 @@ def truth_table(
 
 def activations_table(activations: Iterable[ActivationShown]) -> Table:
     """Every activation with formula, range, largest slope and source."""
-    table = _table("Activations", "φ(z) for the unit's input z; `schuss activations NAME` shows one in full")
+    table = _table(
+        "Activations",
+        "φ(z) for the unit's input z; `schuss activations NAME` shows one in full.\n"
+        "'tailor(NAME, depth=50)' is NAME, but such that 50 layers of it can be trained.",
+    )
     table.add_column("name", no_wrap=True)
     table.add_column("φ(z)", overflow="fold", ratio=1)
     table.add_column("range", no_wrap=True)
@@ -354,4 +362,17 @@ def facts_table(title: str, facts: Iterable[tuple[str, str]]) -> Table:
     table.add_column("", overflow="fold")
     for name, value in facts:
         table.add_row(name, _text(value))
+    return table
+
+
+def trials_table(rows: Iterable[Sequence[str]], score_name: str) -> Table:
+    """The proof, a line a cure: (change, train loss, validation score, δ of layer 1, verdict); the first is before."""
+    table = _table("", "δ 1: the gradient that reaches layer 1 before training; in the last hidden layer it is 1")
+    table.add_column("tried", overflow="fold")
+    for heading in ("train loss", f"valid {score_name}", "δ 1"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("")
+    styles = {"the cure": "bold green", "cures": "green", "does not help": "dim"}
+    for change, *figures, verdict in rows:
+        table.add_row(_text(change), *figures, verdict, style=styles.get(verdict, ""))
     return table

@@ -274,7 +274,7 @@ def train_jobs(
     """Yield (number of the job, run) as networks finish, in any order."""
     jobs = list(jobs)
     losses = [_loss(job, data) for job in jobs]
-    working = _engine(engine, threads)
+    working = find_engine(engine, threads)
     plans = _Plans(jobs, losses, data, start)
     ticker = _Ticker(progress, working, plans.total_steps(), len(jobs))
     for encoded, numbers in plans.groups():
@@ -283,7 +283,8 @@ def train_jobs(
             yield numbers[at], plans.run(numbers[at], outcome)
 
 
-def _engine(engine: EngineName | Engine, threads: int | None) -> Engine:
+def find_engine(engine: EngineName | Engine, threads: int | None = None) -> Engine:
+    """An engine from itself or its name; a native one with so many threads."""
     if engine == "native":
         return NativeEngine(threads)
     if engine == "reference":

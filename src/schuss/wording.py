@@ -44,6 +44,15 @@ def rate(x: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
 
 
+def setting(x: object) -> str:
+    """A setting of a competitor: a name, a number, or None for the full batch.
+
+    >>> setting("relu"), setting(0.1), setting(None)
+    ('relu', '0.1', 'all')
+    """
+    return "all" if x is None else f"{x:g}" if isinstance(x, float) else str(x)
+
+
 def mean_and_spread(mean: float, spread: float) -> str:
     """A score with its standard deviation, which one seed alone does not have."""
     if math.isnan(mean):
@@ -51,6 +60,19 @@ def mean_and_spread(mean: float, spread: float) -> str:
     plain = abs(mean) < 100 and not spread >= 100
     shown = [f"{x:.3f}" if plain else significant(x) for x in (mean, spread) if not math.isnan(x)]
     return " ± ".join(shown)
+
+
+def estimate(value: float, low: float, high: float) -> str:
+    """A score with its interval, which one seed alone does not have.
+
+    >>> estimate(0.9741, 0.968, 0.9795), estimate(0.9, float("nan"), float("nan"))
+    ('0.974 (0.968 … 0.980)', '0.900')
+    """
+    if math.isnan(value):
+        return MISSING
+    plain = all(abs(x) < 100 for x in (value, low, high) if math.isfinite(x))
+    shown = [f"{x:.3f}" if plain and math.isfinite(x) else significant(x) for x in (value, low, high)]
+    return shown[0] if math.isnan(low) and math.isnan(high) else f"{shown[0]} ({shown[1]} … {shown[2]})"
 
 
 def share(x: float) -> str:

@@ -1,37 +1,33 @@
-"""Which is better: every activation with every optimizer, over learning rates and seeds, in one population.
+"""Which is better: a fair comparison of everything that takes part, on the user's own data.
 
-All competitors train for the same passes over the same data. Seed k gives every one of them the same initial draws and
-the same order of the data, so that differences are not luck. The learning rate of each (activation, optimizer) is
-chosen on the validation part, the score is reported on the test part; diverged networks are counted.
+All competitors train for the same budget. Each gets the same number of trials of its learning rate; the best one is
+chosen on the validation part, and trained again on fresh seeds, each of which gives every competitor the same split of
+the data, the same initial draws and the same order of the rows. What is reported is measured on the test part.
+docs/protocol.md says why, and after whom.
 """
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import product
-from typing import Any, TypeVar
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from schuss.activations import Activation, find_activation
-from schuss.comparison.statistics import Row
+from schuss.activations import Activation
+from schuss.comparison.budget import find_budget
+from schuss.comparison.competitors import Entrant, entrants
+from schuss.comparison.origin import origin
+from schuss.comparison.session import Protocol, Session, StandingCallback
+from schuss.comparison.storage import StudyFile, place_in
 from schuss.comparison.study import Study
-from schuss.data import load
+from schuss.comparison.trials import tuned_names
+from schuss.comparison.workers import workers
+from schuss.data import Dataset, load
 from schuss.engines import Engine
-from schuss.errors import InvalidInput, positive_integer, positive_number
+from schuss.errors import InvalidInput, positive_integer, seed_number
 from schuss.initializers import Initializer, auto
-from schuss.insight.gradient_flow import flow
-from schuss.layers import stages
-from schuss.network import mlp
-from schuss.optimizers import Optimizer, find_optimizer
-from schuss.recipe import Recipe
-from schuss.training import EngineName, Job, ProgressCallback, Run, train_jobs
-
-Competitor = TypeVar("Competitor", Activation, Optimizer)
+from schuss.optimizers import Optimizer
+from schuss.schedules import Schedule, constant
+from schuss.training import EngineName, find_engine
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "softplus")
 OPTIMIZERS = ("gd", "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")
@@ -45,153 +41,126 @@ class Interrupted(KeyboardInterrupt):
         self.study = study
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """One network of the grid: a job, and the names under which its result is kept."""
-
-    job: Job
-    activation: str
-    optimizer: str
-    learning_rate: float
-
-
 def compare(  # noqa: PLR0913 (the axes and the budget of a comparison)
     data: object,
     *,
     activations: Sequence[str | Activation] = ACTIVATIONS,
     optimizers: Sequence[str | Optimizer] = OPTIMIZERS,
-    learning_rates: int | Sequence[float] = 8,
-    seeds: int = 3,
-    epochs: int = 20,
-    depth: int = 4,
-    width: int = 64,
-    batch_size: int = 32,
-    init: str | Initializer = auto,
-    norm: str | None = None,
-    residual: bool = False,
-    dropout: float = 0.0,
+    init: str | Initializer | Sequence[str | Initializer] = auto,
+    depth: int | Sequence[int] = 4,
+    width: int | Sequence[int] = 64,
+    norm: str | Sequence[str | None] | None = None,
+    residual: bool | Sequence[bool | str] = False,
+    dropout: float | Sequence[float] = 0.0,
+    batch_size: int | Sequence[int | None] | None = 32,
+    schedule: str | Schedule | Sequence[str | Schedule] = constant,
+    budget: int | str = 20,
+    trials: int = 12,
+    tune: Sequence[str] = (),
+    seeds: int = 10,
     seed: int = 0,
+    study: str | os.PathLike[str] | None = None,
     engine: EngineName | Engine = "native",
     threads: int | None = None,
-    progress: ProgressCallback | None = None,
+    progress: StandingCallback | None = None,
 ) -> Study:
-    """Train the whole grid and rank activations and optimizers on the user's own data.
+    """Find out what learns best on the user's own data, and how sure that is.
 
     Parameters
     ----------
-    data : a Dataset, or anything `load` takes.
+    data : a Dataset, or anything `load` takes; a list of them is compared on all.
     activations, optimizers : by name, formula or themselves.
-    learning_rates : how many, evenly on a log scale over each optimizer's `search` range; or the rates themselves.
-    seeds : how many networks for each setting, with the seeds `seed`, `seed` + 1, …
-    depth, width : hidden layers and their units.
-    norm, residual, dropout : for every network, as in `mlp`.
+    init, depth, width, norm, residual, dropout, batch_size, schedule : more axes, each a value or a list of values, as
+        `mlp` and `Recipe` take them. Every combination takes part.
+    budget : of each network: epochs (20 or "20epochs"), or seconds of one core ("30s"), which a short calibration turns
+        into epochs.
+    trials : settings of the learning rate that each competitor may try, over its optimizer's `search` range, which is
+        widened (by a decade, at most twice) where the best trial is the lowest or the highest.
+    tune : names of further hyper-parameters to vary in the trials, such as "momentum".
+    seeds : fresh seeds on which the chosen trial is run: `seed` + 1, `seed` + 2, …; the trials have `seed` itself.
+    study : a file in which every finished network is kept; with the same arguments it goes on where it stopped, with
+        others it takes from it what it can. In a folder ("out/" is one) the file is named after data and time. None
+        keeps nothing.
+    progress : called a few times a second with a Standing.
 
     Raises
     ------
     Interrupted
         On Ctrl-C; its `study` holds everything that was finished.
+    InvalidInput
+        StudyFileError among others, for a study file that cannot be used.
 
-    >>> study = compare("iris", activations=["relu"], optimizers=["sgd", "adam"], learning_rates=2, seeds=1, epochs=2)
-    >>> len(study.rows), {row.status for row in study.rows}
-    (4, {'finished'})
+    >>> found = compare("iris", activations=["relu"], optimizers=["sgd", "adam"], trials=4, seeds=2, budget=2)
+    >>> found.expected == len(found.rows) >= 12, {row.status for row in found.rows}
+    (True, {'finished'})
     """
-    dataset = load(data)
-    chosen = _competitors("activation", activations, find_activation)
-    rules = _competitors("optimizer", optimizers, find_optimizer)
-    _check_rates_are_free(rules)
-    hidden = [positive_integer("width", width)] * positive_integer("depth", depth)
-    networks = {str(a): mlp(hidden, a, init, norm=norm, residual=residual, dropout=dropout) for a in chosen}
-    recipes = [
-        (str(o), Recipe(o(lr=rate), batch_size=batch_size, epochs=epochs))
-        for o in rules
-        for rate in _rates(o, learning_rates)
-    ]
-    # The seeds are the outer loop, so that an interrupted comparison has compared everything on the first of them.
-    entries = [
-        _Entry(Job(networks[a], recipe, seed + k), a, o, recipe.optimizer.lr)
-        for k, a, (o, recipe) in product(range(positive_integer("seeds", seeds)), networks, recipes)
-    ]
-    flows = {a: flow(network, dataset, seed=seed) for a, network in networks.items()}
-
-    began = time.perf_counter()
-    # Not the runs, whose weights would fill the memory.
-    finished: dict[int, tuple[Row, Mapping[str, NDArray[np.float64]]]] = {}
-
-    def study() -> Study:
-        in_order = [finished[number] for number in sorted(finished)]
-        return Study(
-            data=dataset.name,
-            task=dataset.task,
-            rows=tuple(row for row, _ in in_order),
-            curves=tuple(curves for _, curves in in_order),
-            flows=flows,
-            seconds=time.perf_counter() - began,
-            expected=len(entries),
-        )
-
+    field = entrants(
+        {
+            "activation": _listed("activations", activations),
+            "optimizer": _listed("optimizers", optimizers),
+            "init": init,
+            "depth": depth,
+            "width": width,
+            "norm": norm,
+            "residual": residual,
+            "dropout": dropout,
+            "batch_size": batch_size,
+            "schedule": schedule,
+        }
+    )
+    _check_rates_are_free(field)
+    plan = Protocol(
+        data=_datasets(data),
+        field=field,
+        budget=find_budget(budget),
+        trials=positive_integer("trials", trials),
+        tuned=tuned_names(tune, [entrant.optimizer for entrant in field]),
+        seeds=positive_integer("seeds", seeds),
+        seed=seed_number(seed),
+        engine=find_engine(engine, threads),
+    )
+    file = StudyFile(_place(study, plan), write=True)
     try:
-        jobs = [entry.job for entry in entries]
-        for number, run in train_jobs(jobs, dataset, engine=engine, threads=threads, progress=progress):
-            finished[number] = (_row(entries[number], run), run.history)
-    except KeyboardInterrupt:
-        raise Interrupted(study()) from None
-    return study()
+        session = Session(plan, file, workers(plan.engine, threads), origin(), progress)
+        try:
+            session.run()
+        except KeyboardInterrupt:
+            raise Interrupted(session.study()) from None
+        return session.study()
+    finally:
+        file.close()
 
 
-def _competitors(kind: str, wanted: Iterable[Any], find: Callable[[Any], Competitor]) -> list[Competitor]:
-    """The definitions that take part, at least one and each once."""
+def _place(study: str | os.PathLike[str] | None, plan: Protocol) -> Path | None:
+    """The study's file: the one that was named, or in a folder one that is named after data and time."""
+    if study is None:
+        return None
+    path = Path(study)
+    if not path.is_dir() and not os.fspath(study).endswith(("/", os.sep)):
+        return path
+    return place_in(path, "+".join(plan.data), plan.id)
+
+
+def _listed(what: str, wanted: object) -> object:
     if isinstance(wanted, str) or not isinstance(wanted, Iterable):
-        raise InvalidInput(f"the {kind}s to compare must be a list, but are {wanted!r:.60}.")
-    found = [find(each) for each in wanted]
-    if not found:
-        raise InvalidInput(f"give at least one {kind} to compare.")
-    names = list(map(str, found))
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise InvalidInput(f"the {kind} {min(twice)} is given twice; give each of them its own name.")
-    return found
+        raise InvalidInput(f"the {what} to compare must be a list, but are {wanted!r:.60}.")
+    return wanted
 
 
-def _check_rates_are_free(rules: Sequence[Optimizer]) -> None:
+def _check_rates_are_free(field: Sequence[Entrant]) -> None:
     """Refuse an optimizer that comes with a learning rate of its own, which would be shown, but not used."""
-    for rule in rules:
+    for rule in dict.fromkeys(entrant.optimizer for entrant in field):
         if rule.lr != dict(rule.defaults)["lr"]:
-            raise InvalidInput(
-                f"a comparison tries learning rates by itself, but {rule} sets one; leave out lr (in Python, "
-                f"learning_rates=[{rule.lr:g}] tries that one alone)."
-            )
+            raise InvalidInput(f"a comparison tries learning rates by itself, but {rule} sets one; leave out lr.")
 
 
-def _rates(optimizer: Optimizer, wanted: int | Sequence[float]) -> NDArray[np.float64]:
-    """The learning rates to try: as given, or `wanted` of them over the optimizer's range (one: its middle)."""
-    if isinstance(wanted, Iterable):
-        rates = np.array([positive_number("a learning rate", rate) for rate in wanted])
-        if not len(rates):
-            raise InvalidInput("give at least one learning rate to compare.")
-        return rates
-    low, high = np.log10(optimizer.search)
-    n = positive_integer("learning_rates", wanted)
-    return np.logspace(low, high, n) if n > 1 else np.array([10 ** ((low + high) / 2)])
-
-
-def _row(entry: _Entry, run: Run) -> Row:
-    outcome = run.outcome
-    # The accuracy of weights that are not numbers is the share of class 0, which would look like a result.
-    valid_loss, valid_score, test_score = (
-        (math.nan,) * 3 if run.status == "diverged" else (outcome.losses[1], *outcome.scores[1:])
-    )
-    return Row(
-        activation=entry.activation,
-        optimizer=entry.optimizer,
-        learning_rate=float(entry.learning_rate),
-        seed=entry.job.seed,
-        depth=len(stages(run.layers)) - 1,
-        width=run.layers[0].n_out,
-        status=run.status,
-        valid_loss=valid_loss,
-        valid_score=valid_score,
-        test_score=test_score,
-        epochs=outcome.state.epoch,
-        seconds=outcome.seconds,
-        diverged_step=outcome.diverged_step,
-    )
+def _datasets(data: object) -> dict[str, Dataset]:
+    """The data sets by name; a list holds several."""
+    found = [load(each) for each in (data if isinstance(data, list) else [data])]
+    if not found:
+        raise InvalidInput("give at least one data set to compare on.")
+    names = [dataset.name for dataset in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidInput(f"two data sets are called '{name}'; load one of them with another name=.")
+    return dict(zip(names, found, strict=True))

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -75,6 +76,21 @@ class Dataset:
     test: Part
     encoding: Encoding
     notes: tuple[str, ...] = ()
+    _resplit: Callable[[int], Dataset] | None = field(default=None, repr=False)
+
+    def resplit(self, seed: int) -> Dataset:
+        """The same table split anew, as `load(..., seed=seed)` does, the encoding learned from the new training part.
+
+        What comes without its table (parts put together by hand, or another process's copy) keeps its one split.
+
+        >>> load("iris").resplit(3).fingerprint == load("iris", seed=3).fingerprint
+        True
+        """
+        return self if self._resplit is None else self._resplit(seed_number(seed))
+
+    def without_table(self) -> Dataset:
+        """The three parts alone, light to send to another process; it keeps its one split."""
+        return replace(self, _resplit=None)
 
     @property
     def n_inputs(self) -> int:
@@ -180,11 +196,19 @@ def load(
     _check_inputs(table.inputs)
     table = _without_missing_targets(table)
     kind = cast(Task, task or table.task or inferred_task(table.targets))
-    y, meaning, rows = _encode_target(table, kind, (valid, test, seed), standardize, is_inferred=task is None)
+    return _dataset(table, kind, name or table.name, (valid, test), standardize, task is None, seed)
+
+
+def _dataset(
+    table: _Table, kind: Task, name: str, shares: tuple[float, float], standardize: bool, is_inferred: bool, seed: int
+) -> Dataset:
+    """Split, learn the encoding from the training part, and encode."""
+    y, meaning, rows = _encode_target(table, kind, (*shares, seed), standardize, is_inferred=is_inferred)
     encoding, notes = learn_encoding(table.inputs[rows[0]], meaning, standardize=standardize)
     X = encoding.transform(table.inputs)
     train, validation, judging = (Part(X[chosen], y[chosen]) for chosen in rows)
-    return Dataset(name or table.name, kind, train, validation, judging, encoding, table.notes + notes)
+    again = partial(_dataset, table, kind, name, shares, standardize, is_inferred) if table.is_split else None
+    return Dataset(name, kind, train, validation, judging, encoding, table.notes + notes, again)
 
 
 # ---------------------------------------------------------------------------------------------- the source

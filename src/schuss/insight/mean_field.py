@@ -47,10 +47,11 @@ from schuss.wording import for_json
 Array = NDArray[np.float64]
 
 _MOST_UNLIKE = 0.5  # the share of the mean in W's mean square above which W is no random matrix around 0
-_DECADE = 6
+_DECADE = 4
 _SEARCHED = np.logspace(-8, 5, 13 * _DECADE + 1)  # q, where a fixed point is looked for
 _STILL = 0.02  # χ that changes by less over the last decade of them has found its limit
-_HALVINGS = 40
+_HALVINGS = 30
+_TOLERANCE = 1e-7  # of a moment; layers of 10,000 units differ from theory by more
 _DRAWS = 64  # of the outputs of a row, for the mean square of the loss's slope
 _SIGMAS = 3.0  # a gain nearer to 1 than so many standard errors of Var(W) is 1 as far as one can tell
 
@@ -179,7 +180,8 @@ def _moments(phi: Activation, q: Array, bias_mean: float) -> Moments:
     """E[φ], E[φ²], E[φ′²] for z ~ N(bias_mean, q), a number for each q."""
     # In single precision: after some layers all rows are of one length up to rounding, and computed once.
     known, places = np.unique(np.float32(np.sqrt(q)), return_inverse=True)
-    return Moments(*(each[places] for each in moments(phi.expression, phi.derivative, known, mean=bias_mean)))
+    found = moments(phi.expression, phi.derivative, known, mean=bias_mean, tolerance=_TOLERANCE)
+    return Moments(*(each[places] for each in found))
 
 
 def _output_slopes(layer: Layer, loss: Loss, q: Array, bias_mean: float, rows: EnginePart) -> Array:
@@ -241,13 +243,15 @@ def _fixed_point(step: Callable[[Array], Array], q: float, error: float) -> tupl
     factors = moves / _SEARCHED
     if np.ptp(factors) < 1e-6 and abs(factors[0]) < error:  # a ReLU at its own scale: every q stays where it is
         return None, np.array([q, q])
+    start = min(int(np.searchsorted(_SEARCHED, q)), len(moves) - 1)
     up = moves > 0
-    start = min(int(np.searchsorted(_SEARCHED, q)), len(up) - 1)
     way = 1 if up[start] else -1
     ahead = np.arange(start, len(up) if way > 0 else -1, way)
+    if len(unknown := np.flatnonzero(~np.isfinite(moves[ahead]))):
+        ahead = ahead[: max(unknown[0], 1)]
     turned = ahead[up[ahead] != up[start]]
     if not len(turned):
-        return None if way > 0 else 0.0, _SEARCHED[[ahead[-1] - way * _DECADE, ahead[-1]]]
+        return None if way > 0 else 0.0, _SEARCHED[[max(ahead[-1] - way * _DECADE, 0), ahead[-1]]]
     low, high = sorted(np.log(_SEARCHED[[turned[0], turned[0] - way]]))
     for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)

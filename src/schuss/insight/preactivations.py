@@ -51,12 +51,18 @@ def preactivations(network: Network, data: object, *, seed: int = 0) -> Preactiv
     dataset = load(data)
     layers = network.layers(dataset.n_inputs, n_outputs(dataset, default_loss(dataset)))
     parameters = network.initial(layers[0].n_in, layers[-1].n_out, seed)
-    return given(layers, parameters, dataset.train.X, "at initialization")
+    return given(layers, parameters, dataset.train.X, "at initialization", batch_statistics=True)
 
 
-def given(layers: Sequence[Layer], parameters: Vector, X: NDArray[np.float32], when: str) -> Preactivations:
-    """z of every hidden layer of a network with these parameters, on encoded rows X [rows, n_inputs]."""
-    z = forward(layers, parameters.astype(np.float64), X[:SAMPLE_ROWS].astype(np.float64)).z
+def given(
+    layers: Sequence[Layer], parameters: Vector, X: NDArray[np.float32], when: str, *, batch_statistics: bool = False
+) -> Preactivations:
+    """z of every hidden layer of a network with these parameters, on encoded rows X [rows, n_inputs].
+
+    Before training a batch norm has no running statistics worth the name: `batch_statistics` takes those of the rows.
+    """
+    rows = X[:SAMPLE_ROWS].astype(np.float64)
+    z = forward(layers, parameters.astype(np.float64), rows, batch_statistics=batch_statistics).z
     hidden = list(zip(layers, z, strict=True))[: max(len(layers) - 1, 1)]
     bent = [(layer, values) for layer, values in hidden if layer.activation != identity] or hidden
     return Preactivations(tuple(layer for layer, _ in bent), tuple(values for _, values in bent), when)

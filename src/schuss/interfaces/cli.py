@@ -21,20 +21,26 @@ from schuss.data.problems import PROBLEMS, built_in
 from schuss.descent import LANDSCAPES
 from schuss.errors import InvalidInput, positive_integer
 from schuss.interfaces import describe
+from schuss.interfaces.cluster import on_dask
 from schuss.interfaces.options import (
     ActivationList,
     ActivationName,
-    BatchSize,
+    BatchSizes,
+    BudgetText,
     ClipNorm,
     CsvFile,
+    DaskAddress,
     DataArgument,
+    DataArguments,
     Depth,
+    Depths,
     Dropout,
-    Epochs,
+    Dropouts,
+    Fix,
     Init,
+    Inits,
     Json,
     LearningRate,
-    LearningRates,
     MaybeActivation,
     MaybeBatchSize,
     MaybeDepth,
@@ -48,27 +54,38 @@ from schuss.interfaces.options import (
     MaybeSeed,
     MaybeWidth,
     NameArgument,
+    Norms,
     OptimizerList,
     Patience,
     Pictures,
     Plot,
+    Quiet,
     Residual,
+    Residuals,
     Resume,
     RunArgument,
     Save,
+    Schedules,
     Seed,
     Seeds,
+    StudyPath,
     TableArgument,
     Target,
     Task,
     Threads,
     ThroughEpochs,
+    Trials,
+    Tune,
     Width,
+    Widths,
     folder,
     listed,
+    numbers,
+    study_place,
 )
 from schuss.interfaces.output import STDOUT, Output, Picture, csv_text, file_stem
-from schuss.interfaces.progress import shown_progress
+from schuss.interfaces.progress import shown_progress, shown_standing
+from schuss.interfaces.userfiles import with_own
 from schuss.writing import write_atomically
 
 if TYPE_CHECKING:
@@ -142,6 +159,8 @@ def schuss(
     $ schuss fit churn.csv --target Exited --save churn.schuss
 
     $ schuss flow digits --depth 20 --activation sigmoid
+
+    $ schuss doctor digits --depth 20 --activation sigmoid
     """
 
 
@@ -150,24 +169,29 @@ def schuss(
 
 @app.command(rich_help_panel="Commands")
 def compare(
-    data: DataArgument,
+    data: DataArguments,
     *,
     activations: ActivationList = ALL_ACTIVATIONS,
     optimizers: OptimizerList = ALL_OPTIMIZERS,
-    learning_rates: LearningRates = 8,
-    seeds: Seeds = 3,
-    depth: Depth = 4,
-    width: Width = 64,
-    init: Init = "auto",
-    norm: MaybeNorm = None,
-    residual: Residual = False,
-    dropout: Dropout = 0.0,
-    epochs: Epochs = 20,
-    batch_size: BatchSize = 32,
+    init: Inits = "auto",
+    depth: Depths = "4",
+    width: Widths = "64",
+    norm: Norms = "none",
+    residual: Residuals = "no",
+    dropout: Dropouts = "0",
+    batch_size: BatchSizes = "32",
+    schedule: Schedules = "constant",
+    budget: BudgetText = "20epochs",
+    trials: Trials = 12,
+    tune: Tune = "",
+    seeds: Seeds = 10,
+    study: StudyPath = None,
     target: Target = None,
     task: Task = None,
     seed: Seed = 0,
     threads: Threads = None,
+    dask: DaskAddress = None,
+    quiet: Quiet = False,
     json: Json = None,
     plot: Plot = False,
     out: Pictures = None,
@@ -178,37 +202,46 @@ def compare(
 
     $ schuss compare churn.csv --target Exited --activations relu,gelu --optimizers sgd,adam
 
-    $ schuss compare digits --activations relu,"mine = z * sigmoid(1.7 * z)"
+    $ schuss compare digits wine --depth 2,8 --activations relu,"mine = z * sigmoid(1.7 * z)"
     """
     output = Output(json, folder(plot, out))
-    dataset = sc.load(data, target, task=task)
-    output.show_data(dataset)
+    datasets = [_dataset(each, target, task, alone=len(data) == 1) for each in data]
+    for dataset in datasets:
+        output.show_data(dataset)
     code = 0
     try:
-        with shown_progress() as progress:
-            study = sc.compare(
-                dataset,
-                activations=listed(activations),
-                optimizers=listed(optimizers),
-                learning_rates=learning_rates,
+        with on_dask(dask), shown_standing(quiet=quiet) as progress:
+            found = sc.compare(
+                datasets,
+                activations=with_own("activation", listed(activations)),
+                optimizers=with_own("optimizer", listed(optimizers)),
+                init=listed(init),
+                depth=numbers(depth),
+                width=numbers(width),
+                norm=listed(norm),
+                residual=listed(residual),
+                dropout=numbers(dropout),
+                batch_size=numbers(batch_size),
+                schedule=listed(schedule),
+                budget=budget,
+                trials=trials,
+                tune=listed(tune),
                 seeds=seeds,
-                epochs=epochs,
-                depth=depth,
-                width=width,
-                batch_size=batch_size,
-                init=init,
-                norm=norm,
-                residual=residual,
-                dropout=dropout,
                 seed=seed,
+                study=study_place(study, out),
                 threads=threads,
                 progress=progress,
             )
     except sc.Interrupted as interrupt:
-        study, code = interrupt.study, INTERRUPTED
+        found, code = interrupt.study, INTERRUPTED
         typer.echo(f"{interrupt}; what is finished follows.", err=True)
-    describe.report(study, output)
+    describe.report(found, output)
     raise typer.Exit(code)
+
+
+def _dataset(source: str, target: str | None, task: str | None, *, alone: bool) -> sc.Dataset:
+    """One of the data sets; beside others, a built-in problem has no use for the target of the files."""
+    return sc.load(source, target, task=task) if alone or source not in PROBLEMS else sc.load(source)
 
 
 # ---------------------------------------------------------------------------------------------- fit
@@ -285,13 +318,16 @@ def _network(before: sc.Run | None, **wanted: Any) -> sc.Network:
         return before.network
     depth = positive_integer("depth", given.pop("depth", 4))
     hidden = [positive_integer("width", given.pop("width", 64))] * depth
+    if "activation" in given:
+        (given["activation"],) = with_own("activation", [given["activation"]])
     return sc.mlp(hidden, **given)
 
 
 def _recipe(before: sc.Run | None, optimizer: str | None, lr: float | None, **wanted: Any) -> sc.Recipe:
     """The recipe that the options describe, on the ground of that of the run that goes on."""
     recipe = sc.Recipe() if before is None else before.recipe
-    rule = recipe.optimizer if optimizer is None else sc.optimizers.find_optimizer(optimizer)
+    own = with_own("optimizer", [] if optimizer is None else [optimizer])
+    rule = sc.optimizers.find_optimizer(own[0]) if own else recipe.optimizer
     given = {name: value for name, value in wanted.items() if value is not None}
     return replace(recipe, optimizer=rule if lr is None else rule(lr=lr), **given)
 
@@ -309,6 +345,67 @@ def _say_diverged(run: sc.Run) -> None:
         "its numbers grew beyond all bounds. Lower the learning rate (--lr), or clip the gradient (--clip-norm 1).",
         DIVERGED,
     )
+
+
+# ---------------------------------------------------------------------------------------------- doctor
+
+
+@app.command(rich_help_panel="Commands")
+def doctor(
+    data: DataArgument,
+    *,
+    activation: MaybeActivation = None,
+    depth: MaybeDepth = None,
+    width: MaybeWidth = None,
+    init: MaybeInit = None,
+    norm: MaybeNorm = None,
+    residual: Residual = False,
+    dropout: MaybeDropout = None,
+    optimizer: MaybeOptimizer = None,
+    lr: LearningRate = None,
+    batch_size: MaybeBatchSize = None,
+    epochs: MaybeEpochs = None,
+    loss: MaybeLoss = None,
+    schedule: MaybeSchedule = None,
+    patience: Patience = None,
+    clip_norm: ClipNorm = None,
+    seeds: Seeds = 3,
+    fix: Fix = None,
+    target: Target = None,
+    task: Task = None,
+    seed: Seed = 0,
+    threads: Threads = None,
+    json: Json = None,
+) -> None:
+    """Why does this network not learn? The cause, its evidence, the cure, and the proof.
+
+    $ schuss doctor digits --depth 20 --activation sigmoid --init glorot_normal --optimizer sgd
+
+    $ schuss doctor churn.csv --target Exited --lr 3 --fix mended.py
+    """
+    output = Output(json, files=[fix])
+    network = _network(
+        None, activation=activation, depth=depth, width=width, init=init,
+        norm=norm, residual=residual or None, dropout=dropout,
+    )  # fmt: skip
+    recipe = _recipe(
+        None, optimizer, lr,
+        batch_size=batch_size, epochs=epochs, loss=loss, schedule=schedule, patience=patience, clip_norm=clip_norm,
+    )  # fmt: skip
+    dataset = sc.load(data, target, task=task)
+    output.show_data(dataset)
+    code = 0
+    try:
+        with shown_progress() as progress:
+            found = sc.doctor(network, dataset, recipe, seed=seed, seeds=seeds, threads=threads, progress=progress)
+    except sc.VisitInterrupted as interrupt:
+        found, code = interrupt.diagnosis, INTERRUPTED
+        typer.echo(f"{interrupt}; what is known so far follows.", err=True)
+    output.write_json(found.to_json)
+    output.show(*found.report())
+    if fix is not None:
+        describe.write_fix(found, fix, describe.loading(data, target, task), output)
+    raise typer.Exit(code)
 
 
 # ---------------------------------------------------------------------------------------------- predict, flow
@@ -406,7 +503,7 @@ def flow(
     pictures: dict[str, Picture] = {name: measured.figure, f"{name}-layers": lambda: inside().figure()}
     if run is not None:
         output.show(tables.flow_history_table(run.flow))
-        pictures |= describe.run_pictures(run, dataset)
+        pictures["training"] = run.flow.figure
     output.draw(f"flow-{dataset.name}", pictures)
     if run is not None and run.status == "diverged":
         _say_diverged(run)

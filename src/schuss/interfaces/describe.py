@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import schuss as sc
 from schuss import formulas, tables, wording
-from schuss.interfaces.output import Output, Picture
+from schuss.interfaces.output import STDOUT, Output, Picture
+from schuss.writing import write_atomically
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -15,19 +18,43 @@ if TYPE_CHECKING:
 def report(study: sc.Study, output: Output) -> None:
     """A comparison: gradient flow, ranking, verdict, speed and pictures; what there is of it after an interrupt."""
     output.write_json(study.to_json)
-    output.show(tables.flows_table(study.flows))
     if study.rows:
-        speed = len(study.rows) / study.seconds
-        output.show(tables.ranking_table(study), study.summary())
-        of_all = f" of {study.expected}" if len(study.rows) < study.expected else ""
-        output.show(f"Networks: {len(study.rows)}{of_all} in {study.seconds:.1f} s, {speed:.0f} networks/s.")
-        pictures: dict[str, Picture] = {
-            "scores": study.plot,
-            "loss": study.loss_figure,
-            "learning-rates": study.learning_rate_figure,
-            "flow": study.plot_flows,
-        }
-        output.draw(f"compare-{study.data}", pictures)
+        if study.flows:
+            output.show(tables.flows_table(study.flows))
+        for data in study.tasks:
+            output.show(tables.ranking_table(study.of(data)))
+        if len(study.tasks) > 1:
+            output.show(tables.ranking_table(study))
+        output.show(study.summary(), networks_in_words(study))
+        for data in study.tasks:
+            draw(study.of(data), output)
+    if study.path is not None:
+        unfinished = len(study.rows) < study.expected
+        output.show(f"study: {study.path}{'; the same command goes on with it' if unfinished else ''}")
+
+
+def networks_in_words(study: sc.Study) -> str:
+    """How many networks there are, and how fast they were trained."""
+    n = len(study.rows)
+    parts = [f"Networks: {n}{f' of {study.expected}' if n < study.expected else ''}"]
+    if study.trained:
+        parts.append(
+            f"{study.trained} trained in {study.seconds:.1f} s, {study.trained / study.seconds:.0f} networks/s"
+        )
+    if n > study.trained:
+        parts.append(f"{n - study.trained} taken from the study")
+    return "; ".join(parts) + "."
+
+
+def draw(study: sc.Study, output: Output) -> None:
+    """The pictures of one data set."""
+    pictures: dict[str, Picture] = {
+        "scores": study.plot,
+        "loss": study.loss_figure,
+        "learning-rates": study.learning_rate_figure,
+        "flow": study.plot_flows,
+    }
+    output.draw(f"compare-{study.data}", pictures)
 
 
 def show_run(run: sc.Run, output: Output, *more: Table) -> None:
@@ -43,6 +70,37 @@ def show_run(run: sc.Run, output: Output, *more: Table) -> None:
     output.show(f"{run.status} after {state.epoch} epochs, {state.step} updates, {run.outcome.seconds:.3f} s.")
 
 
+def loading(data: str, target: str | None, task: str | None) -> str:
+    """The Python expression that loads what the command line named.
+
+    >>> loading("churn.csv", "Exited", None)
+    "sc.load('churn.csv', 'Exited')"
+    """
+    wanted = ([repr(target)] if target is not None else []) + ([f"task={task!r}"] if task is not None else [])
+    return f"sc.load({', '.join([repr(data), *wanted])})"
+
+
+def write_fix(diagnosis: sc.Diagnosis, file: Path, load: str, output: Output) -> None:
+    """The cured network as a script, if there is a cure."""
+    if not any(finding.cure for finding in diagnosis.findings):
+        output.show(f"{file} was not written: there is no cure to write.")
+        return
+    if file == STDOUT:
+        sys.stdout.write(diagnosis.script(load))
+        return
+    write_atomically(file, diagnosis.script(load).encode())
+    output.show(f"script: {file}")
+
+
+def run_pictures(run: sc.Run, data: sc.Dataset) -> dict[str, Picture]:
+    """A training on one page, the gradient flow through it, and where on their curves its layers live."""
+    return {
+        "": run.figure,
+        "flow": run.flow.figure,
+        "layers": lambda: run.preactivations(data.train).figure(),
+    }
+
+
 def show_flow(flow: sc.GradientFlow, output: Output) -> None:
     """The gradient flow of an untrained network, and why theory has nothing to say where it has not."""
     output.show(tables.flow_table(flow))
@@ -53,15 +111,6 @@ def show_flow(flow: sc.GradientFlow, output: Output) -> None:
 def flow_json(flow: sc.GradientFlow, run: sc.Run | None) -> dict[str, Any]:
     """The flow of an untrained network with its theory, and what was measured through its training."""
     return flow.to_json() | {"through_training": [] if run is None else run.flow.to_json()}
-
-
-def run_pictures(run: sc.Run, data: sc.Dataset) -> dict[str, Picture]:
-    """A training on one page, the gradient flow through it, and where on their curves its layers live."""
-    return {
-        "": run.figure,
-        "flow": run.flow.figure,
-        "layers": lambda: run.preactivations(data.train).figure(),
-    }
 
 
 def run_json(run: sc.Run) -> dict[str, Any]:

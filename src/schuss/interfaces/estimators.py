@@ -281,9 +281,9 @@ def _plain(name: str, value: Any) -> Any:
         case dict():
             return {"dict": [[_plain(name, key), _plain(name, each)] for key, each in value.items()]}
         case Activation():
-            return {"activation": runfile.describe_activation(value)}
+            return {"activation": runfile.activation_json(value)}
         case Optimizer():
-            return {"optimizer": runfile.describe_optimizer(value)}
+            return {"optimizer": runfile.optimizer_json(value)}
     raise InvalidInput(f"the parameter {name} is {value!r:.60}, which cannot be saved; give its name instead.")
 
 
@@ -297,8 +297,8 @@ def _restored_value(value: Any) -> Any:
         case "dict":
             return {_restored_value(key): _restored_value(each) for key, each in content}
         case "activation":
-            return runfile.restored_activation(content)
-    return runfile.restored_optimizer(content)
+            return runfile.activation_from_json(content)
+    return runfile.optimizer_from_json(content)
 
 
 def _widths(hidden: Any) -> tuple[int, ...]:

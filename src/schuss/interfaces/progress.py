@@ -1,4 +1,4 @@
-"""How far a training is, on standard error: a live bar in a terminal, elsewhere a line now and then."""
+"""How far a training is, on standard error: a live view in a terminal, elsewhere a line now and then."""
 
 from __future__ import annotations
 
@@ -6,10 +6,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
+from schuss import tables
+from schuss.comparison.session import Standing, StandingCallback
 from schuss.training import Progress, ProgressCallback
 
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.progress import Progress as Bar
+
+At = TypeVar("At")
+
 SECONDS_BETWEEN_LINES = 15.0
+SECONDS_BETWEEN_LEADERS = 1.0  # and 20 times what it takes to find them: they cost at most 5 % of a core
+LEADERS = 5
 
 
 @contextmanager
@@ -21,27 +32,75 @@ def shown_progress(epochs: int | None = None) -> Iterator[ProgressCallback]:
         return describe(at, time.perf_counter() - began, epochs)
 
     if not sys.stderr.isatty():
-        yield _lines(began, words)
+        yield _lines(words)
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn
-    from rich.progress import Progress as Bar
-
-    with Bar(
-        BarColumn(),
-        TextColumn("{task.description}"),
-        console=Console(stderr=True),
-        transient=True,
-        refresh_per_second=5,
-    ) as bar:
+    with _bar(_console()) as bar:
         task = bar.add_task("starting", total=1.0)
         yield lambda at: bar.update(task, completed=at.share, description=words(at))
 
 
-def _lines(began: float, words: Callable[[Progress], str]) -> ProgressCallback:
-    due = began + SECONDS_BETWEEN_LINES
+@contextmanager
+def shown_standing(*, quiet: bool = False) -> Iterator[StandingCallback | None]:
+    """A callback that shows networks done, networks/s, the time left, and who leads so far."""
+    began = time.perf_counter()
 
-    def show(at: Progress) -> None:
+    def words(at: Standing) -> str:
+        return standing_in_words(at, time.perf_counter() - began)
+
+    if quiet:
+        yield None
+    elif not sys.stderr.isatty():
+        yield _lines(words)
+    else:
+        with _live(words) as show:
+            yield show
+
+
+@contextmanager
+def _live(words: Callable[[Standing], str]) -> Iterator[StandingCallback]:
+    """A bar with a table of the leaders under it, which goes away at the end."""
+    from rich.console import Group
+    from rich.live import Live
+
+    console = _console()
+    bar = _bar(console)
+    task = bar.add_task("starting", total=1.0)
+    due = time.perf_counter() + SECONDS_BETWEEN_LEADERS
+    shown: list[RenderableType] = [bar]
+    with Live(bar, console=console, transient=True, refresh_per_second=5) as live:
+
+        def show(at: Standing) -> None:
+            nonlocal due
+            bar.update(task, completed=at.share, description=words(at))
+            before = time.perf_counter()
+            if before >= due:
+                leaders = tables.ranking_table(at.study(), LEADERS)
+                leaders.title, leaders.caption = "Leaders so far", None
+                shown[1:] = [leaders]
+                live.update(Group(*shown))
+                now = time.perf_counter()
+                due = now + max(SECONDS_BETWEEN_LEADERS, 20 * (now - before))
+
+        yield show
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _bar(console: Console) -> Bar:
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    return Bar(BarColumn(), TextColumn("{task.description}"), console=console, transient=True, refresh_per_second=5)
+
+
+def _lines(words: Callable[[At], str]) -> Callable[[At], None]:
+    due = time.perf_counter() + SECONDS_BETWEEN_LINES
+
+    def show(at: At) -> None:
         nonlocal due
         if time.perf_counter() >= due:
             due = time.perf_counter() + SECONDS_BETWEEN_LINES
@@ -59,13 +118,28 @@ def describe(at: Progress, seconds: float, epochs: int | None = None) -> str:
     >>> describe(Progress(networks=0, total=1, share=0.25), seconds=10.0, epochs=20)
     'epoch 5 of 20, 30 s left'
     """
-    if epochs is not None:
-        done = f"epoch {int(at.share * epochs)} of {epochs}"
-    else:
-        speed = at.networks / seconds if seconds > 0 else 0.0
-        done = f"{at.networks} of {at.total} networks" + (f", {speed:.3g} networks/s" if at.networks else "")
-    left = f", {_duration(seconds * (1 - at.share) / at.share)} left" if at.share > 0.005 else ""
-    return done + left
+    done = _networks(at.networks, at.networks, at.total, seconds)
+    return (done if epochs is None else f"epoch {int(at.share * epochs)} of {epochs}") + _left(at.share, seconds)
+
+
+def standing_in_words(at: Standing, seconds: float) -> str:
+    """How far a comparison is after so many seconds; what was in the file before took none of them.
+
+    >>> standing_in_words(Standing(300, 100, 600, share=0.5, study=None), seconds=10.0)
+    '300 of 600 networks, 20 networks/s, 15 s left'
+    """
+    reused = at.reused / at.total
+    share = (at.share - reused) / (1 - reused) if reused < 1 else 0.0
+    return _networks(at.networks, at.networks - at.reused, at.total, seconds) + _left(share, seconds)
+
+
+def _networks(done: int, fresh: int, total: int, seconds: float) -> str:
+    speed = f", {fresh / seconds:.3g} networks/s" if fresh and seconds > 0 else ""
+    return f"{done} of {total} networks{speed}"
+
+
+def _left(share: float, seconds: float) -> str:
+    return f", {_duration(seconds * (1 - share) / share)} left" if share > 0.005 else ""
 
 
 def _duration(seconds: float) -> str:

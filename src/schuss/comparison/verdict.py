@@ -1,0 +1,98 @@
+"""What a study says, in sentences that do not claim more than it shows."""
+
+# ruff: noqa: D102 (the members of a protocol are the facts that its own docstring speaks of)
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from schuss import wording
+from schuss.comparison.budget import Budget
+from schuss.comparison.groups import LEVEL
+from schuss.comparison.ranking import Ranked
+from schuss.comparison.records import Row
+
+FEWEST = math.ceil(1 - math.log2(LEVEL))  # of n seeds, no test of signs has a level below 2^(1 − n)
+NAMED_AT_MOST = 3  # of those that cannot be told from the best; the table marks all of them
+
+
+class Study(Protocol):
+    """What is judged; `schuss.Study`, which is such, stands above this module."""
+
+    @property
+    def rows(self) -> Sequence[Row]: ...
+    @property
+    def ranking(self) -> Sequence[Ranked]: ...
+    @property
+    def tasks(self) -> Mapping[str, str]: ...
+    @property
+    def axes(self) -> Sequence[str]: ...
+    @property
+    def score_name(self) -> str: ...
+    @property
+    def budget(self) -> Budget: ...
+    @property
+    def final_runs(self) -> int: ...
+    @property
+    def asked(self) -> Mapping[str, Any]: ...
+
+
+def verdict(study: Study) -> str:
+    """The best, who cannot be told from it, gd beside sgd where both took part, what was widened, what diverged."""
+    found = [ranked for ranked in study.ranking if not math.isnan(ranked.test_score)]
+    if not found:
+        return "No competitor of this comparison has reached a result on fresh seeds."
+    parts = [_best(study, found), _alike(study, found), *_passes(study, found), *_widened(study)]
+    diverged = sum(row.status == "diverged" for row in study.rows)
+    parts.append(f"{diverged or 'None'} of {len(study.rows)} networks diverged.")
+    return " ".join(parts)
+
+
+def _best(study: Study, found: Sequence[Ranked]) -> str:
+    best = found[0]
+    score = wording.estimate(best.test_score, best.low, best.high)
+    rate = "" if math.isnan(best.learning_rate) else f" at learning rate {wording.rate(best.learning_rate)}"
+    over = f" over {len(study.tasks)} data sets" if len(study.tasks) > 1 else ""
+    return f"Best{over}: {best.competitor.label(study.axes)}{rate}, test {study.score_name} {score}."
+
+
+def _alike(study: Study, found: Sequence[Ranked]) -> str:
+    if 2.0 ** (1 - study.final_runs) > LEVEL:
+        seeds = f"{study.final_runs} fresh seed{'s' * (study.final_runs > 1)}"
+        return f"With {seeds} nothing is distinguishable; it takes {FEWEST} or more."
+    others = [ranked.competitor.label(study.axes) for ranked in found[1:] if ranked.is_best]
+    if not found[1:]:
+        return "It had no rival."
+    if not others:
+        return "It is distinguishable from all others."
+    if len(others) == len(study.ranking) - 1:
+        return f"No difference: none of the {len(study.ranking)} competitors is distinguishable from it."
+    named = ", ".join(others[:NAMED_AT_MOST])
+    more = f" and {len(others) - NAMED_AT_MOST} more" if len(others) > NAMED_AT_MOST else ""
+    return f"Not distinguishable from it: {named}{more}."
+
+
+def _passes(study: Study, found: Sequence[Ranked]) -> list[str]:
+    """What gradient descent loses by its few updates, if all had the same passes over the data."""
+    reached = {name: [r.test_score for r in found if r.optimizer == name] for name in ("gd", "sgd")}
+    if not all(reached.values()) or study.budget.seconds is not None:
+        return []
+    spans = (f"{name} reaches {_span(scores)}" for name, scores in reached.items())
+    return [f"After equally many passes over the data {', '.join(spans)}."]
+
+
+def _span(scores: Sequence[float]) -> str:
+    low, high = min(scores), max(scores)
+    return f"{high:.3f}" if len(scores) == 1 else f"{low:.3f} to {high:.3f}"
+
+
+def _widened(study: Study) -> list[str]:
+    first = study.asked.get("trials", math.inf)
+    more = [(row.data, row.competitor) for row in study.rows if row.stage == "trial" and row.trial >= first]
+    if not more:
+        return []
+    who, trials = len(set(more)), len(more)
+    names, count = f"{who} competitor{'s' * (who > 1)}", f"{trials} trial{'s' * (trials > 1)}"
+    return [f"For {names} the best learning rate lay at the edge of the range, which was widened ({count} more)."]

@@ -1,0 +1,165 @@
+"""Who trains: the threads of the native engine in this process, or workers anywhere that joblib reaches.
+
+Where `joblib.parallel_config(backend="dask")` (or "loky", "ray") is active, the networks are cut into chunks of a few
+seconds of work and sent there. What comes back is the same to the last bit: a worker takes the same instruction set.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schuss.comparison.records import Record, record
+from schuss.data import Dataset
+from schuss.engines import Engine
+from schuss.engines.native import NativeEngine
+from schuss.errors import SchussError
+from schuss.training import Job, Progress, train_jobs
+
+CHUNK_SECONDS = 5.0  # of work, at least: what it takes to send a chunk is then below 1 %
+CALIBRATION_SECONDS = 0.02
+ATTEMPTS = 4  # at a chunk whose worker is lost
+_LOST = {"TerminatedWorkerError", "BrokenProcessPool", "KilledWorker", "WorkerCrashedError"}
+
+
+class Wanted(NamedTuple):
+    """A network to train, under its key; with its gradient flow, or without."""
+
+    key: bytes
+    job: Job
+    with_flow: bool
+
+
+class Group(NamedTuple):
+    """Networks to train on the same split of the same data."""
+
+    data: Dataset
+    wanted: Sequence[Wanted]
+
+
+Ticks = Callable[[float], None]
+
+
+class Workers(Protocol):
+    """What trains groups of networks; they are yielded as they finish, in any order."""
+
+    def train(self, groups: Iterable[Group], tick: Ticks) -> Iterator[tuple[bytes, Record]]:
+        """Yield keys and records; `tick` is called now and then with the work under way, counted in networks."""
+        ...
+
+
+class Threads:
+    """The threads of an engine in this process, one group after the other."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def train(self, groups: Iterable[Group], tick: Ticks) -> Iterator[tuple[bytes, Record]]:
+        """Every network as soon as it is finished."""
+        for data, wanted in groups:
+            yield from self._train(data, wanted, tick)
+
+    def _train(self, data: Dataset, wanted: Sequence[Wanted], tick: Ticks) -> Iterator[tuple[bytes, Record]]:
+        def progress(at: Progress) -> None:
+            tick(at.share * at.total - at.networks)
+
+        jobs = [each.job for each in wanted]
+        for number, run in train_jobs(jobs, data, engine=self.engine, progress=progress):
+            yield wanted[number].key, record(run, with_flow=wanted[number].with_flow)
+
+
+class Joblib:
+    """The workers of joblib's active backend, each on `threads` threads and with the same instruction set."""
+
+    def __init__(self, instruction_set: str, threads: int) -> None:
+        self.instruction_set, self.threads = instruction_set, threads
+        self._costs: dict[tuple[Any, ...], float] = {}
+
+    def train(self, groups: Iterable[Group], tick: Ticks) -> Iterator[tuple[bytes, Record]]:
+        """The networks of a chunk together, as soon as all of them are finished. SchussError if workers keep dying."""
+        chunks = dict(enumerate(chunk for group in groups for chunk in cut(group, self._seconds)))
+        for _ in range(ATTEMPTS):
+            try:
+                for number, records in self._results(chunks):
+                    yield from zip([each.key for each in chunks.pop(number).wanted], records, strict=True)
+                    tick(0.0)
+                return
+            except Exception as error:
+                if not _LOST & {kind.__name__ for kind in type(error).__mro__}:
+                    raise
+        raise SchussError(
+            f"workers were lost {ATTEMPTS} times; what was finished is kept. Check their memory, and go on."
+        )
+
+    def _seconds(self, data: Dataset, job: Job) -> float:
+        """How long a training takes, from a few of its epochs; those that differ in the learning rate take the same."""
+        kind = (job.network, job.recipe.optimizer.name, job.recipe.batch_size, len(data.train))
+        if kind not in self._costs:
+            self._costs[kind] = seconds_per_epoch(data, job, NativeEngine(1, self.instruction_set))
+        return self._costs[kind] * job.recipe.epochs
+
+    def _results(self, chunks: dict[int, Group]) -> Iterator[tuple[int, list[Record]]]:
+        from joblib import Parallel, delayed
+
+        work = delayed(train_chunk)
+        tasks = [work(number, chunk, self.instruction_set, self.threads) for number, chunk in chunks.items()]
+        results: Iterator[tuple[int, list[Record]]] = Parallel(return_as="generator_unordered")(tasks)
+        yield from results
+
+
+def train_chunk(number: int, chunk: Group, instruction_set: str, threads: int) -> tuple[int, list[Record]]:
+    """Train a chunk on a worker: its number and its records, in the order of its networks."""
+    engine = NativeEngine(threads, instruction_set)
+    found = dict(Threads(engine).train([chunk], lambda _: None))
+    return number, [found[each.key] for each in chunk.wanted]
+
+
+def cut(group: Group, seconds: Callable[[Dataset, Job], float]) -> list[Group]:
+    """Chunks of at least CHUNK_SECONDS of work; all of it in one, where there is less."""
+    chunks: list[list[Wanted]] = [[]]
+    spent = 0.0
+    for each in group.wanted:
+        if spent >= CHUNK_SECONDS:
+            chunks.append([])
+            spent = 0.0
+        chunks[-1].append(each)
+        spent += seconds(group.data, each.job)
+    if spent < CHUNK_SECONDS and len(chunks) > 1:
+        rest = chunks.pop()
+        chunks[-1] += rest
+    data = group.data.without_table()
+    return [Group(data, chunk) for chunk in chunks if chunk]
+
+
+def seconds_per_epoch(data: Dataset, job: Job, engine: Engine) -> float:
+    """How long an epoch of a job takes on an engine: the median over some of them."""
+    gentle = job.recipe.optimizer(lr=job.recipe.optimizer.search[0])  # one that does not diverge
+    seconds: NDArray[np.float64] = np.zeros(1)
+    for epochs in (3, 30, 300):
+        if seconds[-1] < CALIBRATION_SECONDS:
+            recipe = replace(job.recipe, optimizer=gentle, epochs=epochs, patience=None)
+            ((_, run),) = train_jobs([Job(job.network, recipe, job.seed)], data, engine=engine)
+            seconds = run.history["seconds"]
+    return float(np.median(np.diff(seconds, prepend=0.0)))
+
+
+def workers(engine: Engine, threads: int | None) -> Workers:
+    """Who trains: joblib's workers where a backend other than threads is active, else this process."""
+    if isinstance(engine, NativeEngine) and _backend_is_elsewhere():
+        return Joblib(engine.instruction_set, threads or 1)
+    return Threads(engine)
+
+
+def _backend_is_elsewhere() -> bool:
+    """Whether someone has chosen a backend of joblib that does not work in this process."""
+    if "joblib" not in sys.modules:
+        return False
+    from joblib.parallel import get_active_backend
+
+    backend: Any = get_active_backend(prefer="threads")[0]  # threads are what it gives where nobody chose
+    return not getattr(backend, "supports_sharedmem", False)
