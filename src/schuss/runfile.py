@@ -91,6 +91,11 @@ def read_file(path: Path, restore: Callable[[dict[str, Any], dict[str, NDArray[A
         ) from error
 
 
+def kind(path: Path) -> str:
+    """What `write_file` described under the name estimator; empty for a run."""
+    return str(json.loads(_raw(path)[0]).get("estimator", ""))
+
+
 def _raw(path: Path) -> tuple[str, dict[str, NDArray[Any]]]:
     from safetensors import SafetensorError, safe_open
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,14 +127,14 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class _Table:
+class RawTable:
     """Raw rows: input columns, target columns, and what is known beside them."""
 
     name: str
     inputs: pl.DataFrame
     targets: pl.DataFrame
     notes: tuple[str, ...] = ()
-    task: str | None = None
+    task: Task | None = None
     is_split: bool = True
 
 
@@ -189,18 +189,23 @@ def load(
     """
     if isinstance(source, Dataset):
         return source
-    if task is not None and task not in TASKS:
-        raise unknown_name("task", str(task), TASKS)
     _check_split(valid, test, seed)
-    table = _read(source, target)
-    _check_inputs(table.inputs)
-    table = _without_missing_targets(table)
-    kind = cast(Task, task or table.task or inferred_task(table.targets))
+    table, kind = raw_table(source, target, task=task)
     return _dataset(table, kind, name or table.name, (valid, test), standardize, task is None, seed)
 
 
+def raw_table(source: object, target: object = None, *, task: str | None = None) -> tuple[RawTable, Task]:
+    """The rows of a source that have a target, as they are, and the task; arguments and errors are those of `load`."""
+    if task is not None and task not in TASKS:
+        raise unknown_name("task", str(task), TASKS)
+    table = _read(source, target)
+    _check_inputs(table.inputs)
+    table = _without_missing_targets(table)
+    return table, task or table.task or inferred_task(table.targets)
+
+
 def _dataset(
-    table: _Table, kind: Task, name: str, shares: tuple[float, float], standardize: bool, is_inferred: bool, seed: int
+    table: RawTable, kind: Task, name: str, shares: tuple[float, float], standardize: bool, is_inferred: bool, seed: int
 ) -> Dataset:
     """Split, learn the encoding from the training part, and encode."""
     y, meaning, rows = _encode_target(table, kind, (*shares, seed), standardize, is_inferred=is_inferred)
@@ -214,7 +219,7 @@ def _dataset(
 # ---------------------------------------------------------------------------------------------- the source
 
 
-def _read(source: object, target: object) -> _Table:
+def _read(source: object, target: object) -> RawTable:
     if isinstance(source, str) and source in PROBLEMS:
         return _read_problem(source, target)
     if isinstance(source, tuple) and len(source) == 2:
@@ -241,10 +246,10 @@ def _read(source: object, target: object) -> _Table:
         raise DataError(
             f"inputs and target must have the same number of rows, but have {inputs.height} and {targets.height}."
         )
-    return _Table(label, inputs, targets, notes)
+    return RawTable(label, inputs, targets, notes)
 
 
-def _read_problem(name: str, target: object) -> _Table:
+def _read_problem(name: str, target: object) -> RawTable:
     import polars as pl
 
     if target is not None:
@@ -252,7 +257,7 @@ def _read_problem(name: str, target: object) -> _Table:
     problem = built_in(name)
     inputs = from_array("X", problem.inputs, names=problem.names)
     targets = pl.DataFrame([column("target", problem.target)])
-    return _Table(name, inputs, targets, task=problem.task, is_split=problem.is_split)
+    return RawTable(name, inputs, targets, task=problem.task, is_split=problem.is_split)
 
 
 def _path(source: str | os.PathLike[str]) -> Path:
@@ -264,7 +269,7 @@ def _path(source: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _without_missing_targets(table: _Table) -> _Table:
+def _without_missing_targets(table: RawTable) -> RawTable:
     import polars as pl
 
     _check_types(table.targets)
@@ -278,7 +283,7 @@ def _without_missing_targets(table: _Table) -> _Table:
         raise DataError(f"the target {quoted(table.targets.columns)} has no values; choose another target.")
     note = f"{(~known).sum()} of {len(known)} rows have no value of the target and are not used"
     inputs, targets = table.inputs.filter(known), table.targets.filter(known)
-    return _Table(table.name, inputs, targets, (*table.notes, note), table.task, table.is_split)
+    return RawTable(table.name, inputs, targets, (*table.notes, note), table.task, table.is_split)
 
 
 def _check_types(table: pl.DataFrame) -> None:
@@ -308,7 +313,7 @@ def _check_inputs(inputs: pl.DataFrame) -> None:
 
 
 def _encode_target(
-    table: _Table, task: Task, split: tuple[float, float, int], standardize: bool, *, is_inferred: bool
+    table: RawTable, task: Task, split: tuple[float, float, int], standardize: bool, *, is_inferred: bool
 ) -> tuple[NDArray[np.int64] | NDArray[np.float32], Target, list[Rows]]:
     """Give y, what it means, and the rows of train, valid and test."""
     n = table.targets.height

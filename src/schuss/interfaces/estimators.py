@@ -354,7 +354,7 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         self.verbose = verbose
 
     def _learned(self, table: Table, y: Any, sample_weight: Any) -> Problem:
-        y = _labels(table, y)
+        name, y = _names(y, 1), _labels(table, y)
         weights = self._weights(sample_weight, len(y))
         if self.class_weight is not None:
             weights = compute_sample_weight(self.class_weight, y) * (1.0 if weights is None else weights)
@@ -364,7 +364,7 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
                 f"there must be at least two classes, but y has one class only: {self.classes_.tolist()[0]!r}."
             )
         numbers = np.searchsorted(self.classes_, y)
-        return class_problem(table, numbers, weights, Target(("y",), "classification", tuple(self.classes_.tolist())))
+        return class_problem(table, numbers, weights, Target(name, "classification", tuple(self.classes_.tolist())))
 
     def _judging(self, table: Table, y: Any, learned: Problem) -> Problem:
         y = _labels(table, y)
@@ -391,6 +391,15 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         """The most probable class of each row, [n]."""
         p = self.predict_proba(X)
         return np.asarray(self.classes_[p.argmax(axis=1)])
+
+
+def _names(y: Any, n: int) -> tuple[str, ...]:
+    """What the columns of y are called: by the data frame or series they came in, or else y, or y0, y1, …"""
+    found = getattr(y, "columns", None)
+    names = tuple(map(str, [getattr(y, "name", None)] if found is None else found))
+    if len(names) == n == len(set(names)) and names != ("None",):
+        return names
+    return ("y",) if n == 1 else tuple(f"y{i}" for i in range(n))
 
 
 def _labels(table: Table, y: Any) -> NDArray[Any]:
@@ -443,11 +452,10 @@ class SchussRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         return tags
 
     def _learned(self, table: Table, y: Any, sample_weight: Any) -> Problem:
-        y = _quantities(table, y)
-        self.n_outputs_ = None if y.ndim == 1 else y.shape[1]
-        y = y.reshape(len(y), -1)
-        names = [f"y{i}" for i in range(y.shape[1])]
-        return number_problem(table, y, self._weights(sample_weight, len(y)), names)
+        values = _quantities(table, y)
+        self.n_outputs_ = None if values.ndim == 1 else values.shape[1]
+        values = values.reshape(len(values), -1)
+        return number_problem(table, values, self._weights(sample_weight, len(values)), _names(y, values.shape[1]))
 
     def _judging(self, table: Table, y: Any, learned: Problem) -> Problem:
         y = _quantities(table, y)
