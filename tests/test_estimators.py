@@ -205,6 +205,12 @@ def test_what_is_known_after_fitting(flowers: tuple[Rows, NDArray[np.int64]]) ->
     np.testing.assert_allclose(model.predict_log_proba(flowers[0]), np.log(model.predict_proba(flowers[0])))
 
 
+def test_the_doctor_finds_what_is_wrong_with_a_setting(patients: tuple[Rows, Rows]) -> None:
+    model = regressor(ensemble=1, hidden=(16, 16), learning_rate=1e-7).fit(*patients)
+    visit = model.doctor(*patients, prove=False)
+    assert [finding.cause for finding in visit.findings] == ["learning_rate_too_low"]
+
+
 def test_pipelines_searches_and_scores(flowers: tuple[Rows, NDArray[np.int64]]) -> None:
     X, y = flowers
     pipeline = make_pipeline(StandardScaler(), classifier(ensemble=1))

@@ -18,7 +18,7 @@ import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.utils import Tags, check_array, check_consistent_length, check_random_state, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
@@ -42,6 +42,8 @@ from schuss.training import Run
 if TYPE_CHECKING:
     import onnx
     import torch
+
+    from schuss.insight.diagnosis import Diagnosis
 
 Numbers = NDArray[np.float64]
 
@@ -190,6 +192,23 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
     def flow_(self) -> FlowHistory:
         """The gradient flow through the training of the network that counts most."""
         return self.runs_[int(np.argmax(self.ensemble_.weights))].flow
+
+    def doctor(self, X: Any, y: Any, sample_weight: ArrayLike | None = None, *, prove: bool = True) -> Diagnosis:
+        """What keeps the network that counts most from learning on these rows, and what helps: `schuss.doctor` of it.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`; usually what was fitted. The rows are not kept with the estimator.
+        prove
+            False names causes without trying cures.
+        """
+        from schuss.insight.diagnosis import doctor
+
+        check_is_fitted(self)
+        plan = clone(self).set_params(random_state=0).plan(X, y, sample_weight)
+        data, (job,) = list(plan.groups())[int(np.argmax(self.ensemble_.weights)) % len(plan.members)]
+        return doctor(job.network, data, job.recipe, seed=job.seed, prove=prove, threads=self.threads())
 
     # ------------------------------------------------------------------------------------------ elsewhere
 
