@@ -15,7 +15,7 @@ from dataclasses import replace
 import schuss as sc
 from benchmarks.shapes import POPULATION, ROWS, Shape, random_rows
 from benchmarks.workers import Timer
-from schuss.engines import EngineData, Outcome, Plan
+from schuss.engines import Outcome, Plan
 from schuss.engines.native import NativeEngine
 
 FEW = 160  # rows to validate and to test on, together
@@ -24,10 +24,8 @@ FEW = 160  # rows to validate and to test on, together
 class Unwatched(NativeEngine):
     """An engine that does not measure the gradient flow."""
 
-    def train(
-        self, plans: Iterable[Plan], data: EngineData, tick: Callable[[], None] = lambda: None
-    ) -> Iterator[tuple[int, Outcome]]:
-        return super().train((replace(plan, watch=()) for plan in plans), data, tick)
+    def train(self, plans: Iterable[Plan], tick: Callable[[], None] = lambda: None) -> Iterator[tuple[int, Outcome]]:
+        return super().train((replace(plan, watch=()) for plan in plans), tick)
 
 
 def dataset(shape: Shape) -> sc.Dataset:

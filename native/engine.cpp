@@ -192,7 +192,7 @@ void Plan::check_stack() const {
 
 bool Plan::same_kind(const Plan &other) const {
   const auto key = [](const Plan &p) {
-    return std::tie(p.layers, p.loss, p.optimizer, p.learning_rate_index, p.uses_time, p.batch_size);
+    return std::tie(p.layers, p.loss, p.smoothing, p.optimizer, p.learning_rate_index, p.uses_time, p.batch_size);
   };
   return key(*this) == key(other);
 }

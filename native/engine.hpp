@@ -94,9 +94,11 @@ struct Part {
   int rows = 0, features = 0, targets = 0;
   long x_stride = 0, y_stride = 0;
   Aligned<float> x, y;
-  std::vector<int> labels;  // empty for regression
-  int classes = 0;          // largest label + 1
-  double scatter = 0;       // sum of squares of y around its column means, for R^2
+  std::vector<int> labels;     // empty for regression
+  int classes = 0;             // largest label + 1
+  std::vector<float> weights;  // how much each row counts; empty: all 1
+  double weight = 0;           // of all rows
+  double scatter = 0;          // weighted sum of squares of y around its column means, for R^2
 };
 
 struct Data {
@@ -131,7 +133,8 @@ struct Plan {
   static constexpr int kTiny = 16;
 
   std::vector<LayerPlan> layers;
-  ProgramPtr loss;  // null: softmax cross-entropy
+  ProgramPtr loss;       // null: softmax cross-entropy
+  double smoothing = 0;  // of its targets
   ProgramPtr optimizer;
   std::vector<double> hyperparameters;
   int learning_rate_index = -1;        // which hyper-parameter `learning_rates` replaces
@@ -193,11 +196,13 @@ struct Control {
 
 // A network that waits for its training.
 struct Job {
-  long key, generation;
+  long key;
   std::shared_ptr<Plan> plan;
+  std::shared_ptr<const Data> data;
+  long generation;
 };
 
-// The tiny networks of one kind that a thread trains together: they join when there is room and leave one by one.
+// The tiny networks of one kind, on one data set, that a thread trains together: they join when there is room and leave one by one.
 class Group {
  public:
   virtual std::vector<Job> join(int room) = 0;

@@ -124,6 +124,7 @@ class Lanes {
   explicit Lanes(const Plan &plan)
       : sizes_(sizes(plan)),
         softmax_(!plan.loss),
+        smoothing_(static_cast<float>(plan.smoothing)),
         machines_(programs(plan)),
         scalars_(*plan.optimizer),
         count_(plan.parameter_count()),
@@ -137,6 +138,8 @@ class Lanes {
     targets_ = Aligned<float>(sizes_.back() * samples);
     losses_ = Aligned<float>(sizes_.back() * samples);
     labels_ = Aligned<int>(samples);
+    weights_ = Aligned<float>(samples);
+    std::fill_n(weights_.data(), samples, 1.f);
     arrays_ = {parameters(), gradient()};  // inputs: w, g, moments; outputs: w, moments
     for (int k = 0; k < plan.moments(); k++) arrays_.push_back(moments(k));
     arrays_.push_back(parameters());
@@ -165,6 +168,8 @@ class Lanes {
       if (!softmax_) gather_rows(part.y.data(), part.y_stride, part.targets, row, at(targets_, sample, part.targets), V);
       if (softmax_)
         for (int lane = 0; lane < V; lane++) labels_[sample * V + lane] = part.labels[rows[lane]];
+      if (!part.weights.empty())
+        for (int lane = 0; lane < V; lane++) weights_[sample * V + lane] = part.weights[rows[lane]];
     }
   }
 
@@ -190,11 +195,20 @@ class Lanes {
       for (int lane = 0; lane < V; lane++) sum[lane] += static_cast<double>(x[lane]);
     };
     if (softmax_) {
-      for (int i = 0; i < rows_; i++)
-        add(softmax_losses(prediction + i * n * V, V, load(&labels_[i * V]), n, rows, delta + i * n * V));
+      for (int i = 0; i < rows_; i++) {
+        const float *z = prediction + i * n * V;
+        const Int label = load(&labels_[i * V]);
+        Vec loss = softmax_losses(z, V, label, weights(i), n, rows, delta + i * n * V);
+        if (smoothing_ > 0) loss += smoothing_losses(z, V, label, smoothing_ * weights(i), n, rows, delta + i * n * V);
+        add(loss);
+      }
     } else {
       run(depth(), {prediction, targets_.data(), losses_.data(), delta}, n);
-      for (int i = 0; i < rows_ * n; i++) add(load(losses_.data() + i * V));
+      for (int i = 0; i < rows_; i++)
+        for (long at = i * n * V; at < (i + 1) * n * V; at += V) {
+          add(load(losses_.data() + at) * weights(i));
+          store(delta + at, load(delta + at) * weights(i));
+        }
     }
     const double outputs = softmax_ ? 1 : n, terms = softmax_ ? 1 : static_cast<double>(rows) * n;
     scale_delta(delta, slope(last), static_cast<float>(1 / terms), rows_ * n * V);
@@ -264,6 +278,7 @@ class Lanes {
   float *parameters() { return memory_.data(); }
   float *gradient() { return memory_.data() + block_; }
   float *moments(int k) { return memory_.data() + (2 + k) * block_; }
+  Vec weights(int sample) const { return load(&weights_[sample * V]); }
   float *slope(int i) { return slopes_[i].data(); }  // null: identity
   static float *at(Aligned<float> &values, int sample, int width) { return values.data() + sample * width * V; }
 
@@ -286,6 +301,7 @@ class Lanes {
 
   const std::vector<int> sizes_;
   const bool softmax_;
+  const float smoothing_;
   Machines machines_;
   LaneScalars scalars_;
   const long count_, block_;  // parameters of a network; floats of all of them, in whole pairs of vectors
@@ -294,6 +310,7 @@ class Lanes {
   std::vector<Aligned<float>> values_, slopes_;  // values_[i] is the input, slopes_[i] phi'(z) of layer i
   Aligned<float> delta_[2], targets_, losses_;
   Aligned<int> labels_;
+  Aligned<float> weights_;  // 1 unless the data has some
   std::vector<float *> arrays_;
 };
 

@@ -104,6 +104,8 @@ class Stack {
     }
     targets = Aligned<float>(plan.outputs() * samples);
     labels = Aligned<int>(samples);
+    weights = Aligned<float>(samples);
+    std::fill_n(weights.data(), samples, 1.f);
     place_values(samples);
   }
   Stack(const Stack &) = delete;
@@ -160,6 +162,8 @@ class Stack {
     if (with_targets) gather_matrix(part.y.data(), part.y_stride, part.targets, row, targets.data(), slices);
     if (!part.labels.empty())
       for (int i = slices.first * P; i < std::min(slices.last * P, batch_.rows); i++) labels[i] = part.labels[row(i)];
+    if (!part.weights.empty())
+      for (int i = slices.first * P; i < std::min(slices.last * P, batch_.rows); i++) weights[i] = part.weights[row(i)];
   }
 
   // Through one layer; its slope is kept for the way back.
@@ -239,6 +243,7 @@ class Stack {
 
   Aligned<float> targets;  // [slice][output][P]
   Aligned<int> labels;     // [sample]
+  Aligned<float> weights;  // [sample]; 1 unless the data has some
 
  private:
   void add_layers(const Plan &plan, int slices, int threads) {

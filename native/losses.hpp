@@ -5,9 +5,9 @@
 
 namespace schuss::SCHUSS_BUILD {
 
-// The losses of V rows, cross-entropies of softmax(z), shifted by the largest z: no overflow, and log >= log 1. Outputs
-// lie `step` apart, and so do the d(mean over `rows` rows)/dz that are left in delta.
-inline Vec softmax_losses(const float *z, int step, Int label, int outputs, int rows, float *delta) {
+// The losses of V rows, cross-entropies of softmax(z), shifted by the largest z: no overflow, and log >= log 1; times
+// the rows' weights. Outputs lie `step` apart, and so do the d(mean over `rows` rows)/dz that are left in delta.
+inline Vec softmax_losses(const float *z, int step, Int label, Vec weight, int outputs, int rows, float *delta) {
   Vec largest = load(z), total{}, chosen{};
   for (int j = 1; j < outputs; j++) {
     const Vec zj = load(z + j * step);
@@ -19,17 +19,31 @@ inline Vec softmax_losses(const float *z, int step, Int label, int outputs, int 
     total += e;
     store(delta + j * step, e);
   }
-  const float share = 1.f / static_cast<float>(rows);
-  const Vec scale = share / total;
+  const Vec share = weight * (1.f / static_cast<float>(rows)), scale = share / total;
   for (int j = 0; j < outputs; j++)
-    store(delta + j * step, load(delta + j * step) * scale - (label == j ? broadcast(share) : Vec{}));
-  return log(total) - chosen;
+    store(delta + j * step, load(delta + j * step) * scale - (label == j ? share : Vec{}));
+  return weight * (log(total) - chosen);
+}
+
+// What label smoothing adds to these losses and to delta: s (z_label - mean z), since the target is then 1 - s at the
+// label and, besides, s / outputs everywhere. The weights come times s.
+inline Vec smoothing_losses(const float *z, int step, Int label, Vec weight, int outputs, int rows, float *delta) {
+  Vec chosen{}, sum{};
+  const Vec share = weight / static_cast<float>(rows), everywhere = share / static_cast<float>(outputs);
+  for (int j = 0; j < outputs; j++) {
+    const Vec zj = load(z + j * step);
+    chosen = label == j ? zj : chosen;
+    sum += zj;
+    store(delta + j * step, load(delta + j * step) + (label == j ? share : Vec{}) - everywhere);
+  }
+  return weight * (chosen - sum / static_cast<float>(outputs));
 }
 
 // For one thread.
 class Loss {
  public:
-  Loss(const Plan &plan, Stack &stack) : stack_(stack), outputs_(plan.outputs()) {
+  Loss(const Plan &plan, Stack &stack)
+      : stack_(stack), outputs_(plan.outputs()), smoothing_(static_cast<float>(plan.smoothing)) {
     if (!plan.loss) return;
     program_ = plan.loss;
     scratch_ = Aligned<float>(Machine::scratch_size(*plan.loss));
@@ -49,7 +63,10 @@ class Loss {
     for (int lane = 0; lane < stack_.batch().lanes(slice); lane += V) {
       const float *z = stack_.prediction() + static_cast<long>(slice) * outputs_ * P + lane;
       const Int label = load(stack_.labels.data() + slice * P + lane);
-      const Vec loss = softmax_losses(z, P, label, outputs_, rows, last_delta(slice) + lane);
+      const Vec weight = weights(slice, lane);
+      float *delta = last_delta(slice) + lane;
+      Vec loss = softmax_losses(z, P, label, weight, outputs_, rows, delta);
+      if (smoothing_ > 0) loss += smoothing_losses(z, P, label, smoothing_ * weight, outputs_, rows, delta);
       const int real = std::min(V, stack_.batch().lanes(slice) - lane);
       for (int k = 0; k < real; k++) sum += loss[k];
     }
@@ -62,23 +79,28 @@ class Loss {
     const long at = static_cast<long>(slice) * outputs_ * P;
     float *arrays[] = {stack_.prediction() + at, stack_.targets.data() + at, values_.data(), last_delta(slice)};
     machine_->run(arrays, static_cast<long>(outputs_) * P);
+    for (int lane = 0; lane < P; lane += V)
+      for (float *of : {values_.data() + lane, last_delta(slice) + lane})
+        for (int j = 0; j < outputs_; j++) store(of + j * P, load(of + j * P) * weights(slice, lane));
     stack_.through_slope(stack_.depth() - 1, slice, static_cast<float>(1 / (static_cast<double>(rows) * outputs_)));
     return sum_over(values_.data(), outputs_, stack_.batch().lanes(slice), value_of) / outputs_;
   }
 
+  Vec weights(int slice, int lane) const { return load(stack_.weights.data() + slice * P + lane); }
   float *last_delta(int slice) { return stack_.delta(stack_.depth() - 1, slice); }
 
   Stack &stack_;
   const int outputs_;
+  const float smoothing_;
   ProgramPtr program_;
   Aligned<float> scratch_, values_;
   std::unique_ptr<Machine> machine_;
 };
 
-// Rows of a slice whose class is predicted: the largest output, or a single output against a threshold.
-inline long count_correct(const Stack &stack, int slice, double threshold) {
+// The weight of the rows of a slice whose class is predicted: the largest output, or a single one against a threshold.
+inline double weigh_correct(const Stack &stack, int slice, double threshold) {
   const int outputs = stack.layer(stack.depth() - 1).shape.outputs;
-  long correct = 0;
+  double correct = 0;
   for (int lane = 0; lane < stack.batch().lanes(slice); lane += V) {
     const float *z = stack.prediction() + static_cast<long>(slice) * outputs * P + lane;
     Vec largest = load(z);
@@ -90,7 +112,7 @@ inline long count_correct(const Stack &stack, int slice, double threshold) {
       largest = larger ? zj : largest;
     }
     for (int k = 0; k < std::min(V, stack.batch().lanes(slice) - lane); k++)
-      correct += predicted[k] == stack.labels[slice * P + lane + k];
+      if (predicted[k] == stack.labels[slice * P + lane + k]) correct += stack.weights[slice * P + lane + k];
   }
   return correct;
 }
@@ -102,7 +124,7 @@ inline double sum_squared_errors(const Stack &stack, int slice) {
     const long at = (static_cast<long>(slice) * outputs + j) * P;
     for (int lane = 0; lane < stack.batch().lanes(slice); lane++) {
       const double error = static_cast<double>(stack.prediction()[at + lane]) - stack.targets[at + lane];
-      sum += error * error;
+      sum += error * (stack.weights[slice * P + lane] * error);
     }
   }
   return sum;

@@ -104,21 +104,28 @@ Aligned<float> padded_rows(const Array<float, 2> &matrix, long stride) {
   return rows;
 }
 
-double scatter(const Array<float, 2> &y) {
+// Of the rows with their weights, f(i) being the value of row i.
+template <class F> double weighted_sum(const Part &part, F f) {
   double sum = 0;
-  for (std::size_t j = 0; j < y.shape(1); j++) {
-    double mean = 0;
-    for (std::size_t i = 0; i < y.shape(0); i++) mean += y(i, j);
-    mean /= static_cast<double>(y.shape(0));
-    for (std::size_t i = 0; i < y.shape(0); i++) sum += (y(i, j) - mean) * (y(i, j) - mean);
+  for (int i = 0; i < part.rows; i++) sum += part.weights.empty() ? f(i) : part.weights[i] * f(i);
+  return sum;
+}
+
+double scatter(const Part &part, const Array<float, 2> &y) {
+  double sum = 0;
+  for (int j = 0; j < part.targets; j++) {
+    const double mean = weighted_sum(part, [&](int i) -> double { return y(i, j); }) / part.weight;
+    sum += weighted_sum(part, [&](int i) { return (y(i, j) - mean) * (y(i, j) - mean); });
   }
   return sum;
 }
 
-Part make_part(const Array<float, 2> &x, const Array<float, 2> &y, const Array<int, 1> &labels) {
+Part make_part(const Array<float, 2> &x, const Array<float, 2> &y, const Array<int, 1> &labels,
+               const Array<float, 1> &weights) {
   constexpr std::size_t most = 1u << 30, widest = 1u << 20;
   if (x.shape(0) != y.shape(0)) reject("X and Y: expected the same number of rows");
   if (labels.size() != 0 && labels.size() != x.shape(0)) reject("labels: expected one a row, or none");
+  if (weights.size() != 0 && weights.size() != x.shape(0)) reject("weights: expected one a row, or none");
   if (x.shape(0) > most || x.shape(1) > widest || y.shape(1) > widest)
     reject("X and Y: at most 2^30 rows and 2^20 columns");
   const auto stride = [](std::size_t width) {
@@ -137,8 +144,28 @@ Part make_part(const Array<float, 2> &x, const Array<float, 2> &y, const Array<i
     if (label < 0) reject("labels: expected class indices from 0");
     part.classes = std::max(part.classes, label + 1);
   }
-  part.scatter = scatter(y);
+  part.weights = to_vector(weights);
+  part.weight = weighted_sum(part, [](int) { return 1.; });
+  part.scatter = scatter(part, y);
   return part;
+}
+
+// A data set, shared with the networks that are trained on it.
+struct DataHandle {
+  std::shared_ptr<const Data> data;
+};
+
+using PartArrays = std::tuple<Array<float, 2>, Array<float, 2>, Array<int, 1>, Array<float, 1>>;
+
+DataHandle make_data(const std::vector<PartArrays> &parts) {
+  if (parts.size() != 3) reject("parts: expected train, valid and test");
+  const auto part = [&](int i) { return std::apply(make_part, parts[i]); };
+  Data data{part(0), part(1), part(2)};
+  if (data.train.rows == 0) reject("parts: the training part has no rows");
+  for (Part *p : {&data.valid, &data.test})
+    if (p->rows > 0 && p->weights.empty() != data.train.weights.empty())
+      reject("weights: expected those of all parts, or none");
+  return {std::make_shared<const Data>(std::move(data))};
 }
 
 // ---------------------------------------------------------------- plans and outcomes
@@ -203,6 +230,7 @@ PlanHandle make_plan(const nb::dict &entries) {
   Plan plan;
   plan.layers = layers(read);
   plan.loss = read.program("loss");
+  plan.smoothing = read.get<double>("smoothing");
   plan.optimizer = read.program("optimizer");
   plan.hyperparameters = read.get<std::vector<double>>("hyperparameters");
   plan.learning_rate_index = read.get<int>("lr_index");
@@ -261,33 +289,25 @@ nb::dict to_python(Outcome outcome) {
 }
 
 // ---------------------------------------------------------------- trainer
-using PartArrays = std::tuple<Array<float, 2>, Array<float, 2>, Array<int, 1>>;
-
 class Trainer {
  public:
-  Trainer(const std::vector<PartArrays> &parts, int threads, const std::string &instruction_set) {
-    if (parts.size() != 3) reject("parts: expected train, valid and test");
+  Trainer(int threads, const std::string &instruction_set) {
     if (threads < 1 || threads > 1024) reject("threads: expected 1 to 1024");
-    const auto part = [&](int i) {
-      return make_part(std::get<0>(parts[i]), std::get<1>(parts[i]), std::get<2>(parts[i]));
-    };
-    Data data{part(0), part(1), part(2)};
-    if (data.train.rows == 0) reject("parts: the training part has no rows");
-    pool_ = std::make_unique<Pool>(std::move(data), threads, engine(instruction_set));
+    pool_ = std::make_unique<Pool>(threads, engine(instruction_set));
   }
   ~Trainer() {
     const nb::gil_scoped_release release;
     pool_.reset();
   }
 
-  void submit(const std::vector<std::tuple<long, const PlanHandle *, nb::dict>> &networks) {
-    std::vector<std::pair<long, Plan>> plans;
-    for (const auto &[key, handle, start] : networks) {
-      if (!handle) reject("plan: expected a Plan");
-      plans.emplace_back(key, complete(handle->plan, start));
-      plans.back().second.check(pool_->data());
+  void submit(const std::vector<std::tuple<long, const PlanHandle *, const DataHandle *, nb::dict>> &networks) {
+    std::vector<Job> jobs;
+    for (const auto &[key, plan, data, start] : networks) {
+      if (!plan || !data) reject("networks: expected a Plan and its Data");
+      jobs.push_back({key, std::make_shared<Plan>(complete(plan->plan, start)), data->data, 0});
+      jobs.back().plan->check(*data->data);
     }
-    pool_->submit(std::move(plans));
+    pool_->submit(std::move(jobs));
   }
   nb::list poll(double timeout) {
     std::vector<Pool::Result> finished;
@@ -320,7 +340,8 @@ nb::object predict(const Array<float, 2> &x, const nb::dict &entries, const Arra
   if (x.shape(1) != static_cast<std::size_t>(plan.inputs()))
     reject("X: expected " + std::to_string(plan.inputs()) + " columns");
   const Array<float, 2> no_targets(nullptr, {x.shape(0), 0}, nb::handle());
-  const Part part = make_part(x, no_targets, Array<int, 1>(nullptr, {0}, nb::handle()));
+  const Part part =
+      make_part(x, no_targets, Array<int, 1>(nullptr, {0}, nb::handle()), Array<float, 1>(nullptr, {0}, nb::handle()));
   const Engine &build = engine(instruction_set);
   std::vector<float> predictions(x.shape(0) * plan.outputs());
   {
@@ -352,9 +373,9 @@ NB_MODULE(_native, m) {
   m.def("evaluate", &evaluate, "program"_a, "instruction_set"_a, "inputs"_a, "scalars"_a);
   m.def("predict", &predict, "X"_a, "layers"_a, "parameters"_a, "instruction_set"_a);
   nb::class_<PlanHandle>(m, "Plan").def(nb::new_(&make_plan), "entries"_a);
+  nb::class_<DataHandle>(m, "Data").def(nb::new_(&make_data), "parts"_a);
   nb::class_<Trainer>(m, "Trainer")
-      .def(nb::init<const std::vector<PartArrays> &, int, const std::string &>(), "parts"_a, "threads"_a,
-           "instruction_set"_a)
+      .def(nb::init<int, const std::string &>(), "threads"_a, "instruction_set"_a)
       .def("submit", &Trainer::submit, "networks"_a)
       .def("poll", &Trainer::poll, "timeout"_a)
       .def("steps", &Trainer::steps)

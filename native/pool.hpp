@@ -22,7 +22,7 @@ class Pool {
     Outcome outcome;
   };
 
-  Pool(Data data, int threads, const Engine &engine) : data_(std::move(data)), engine_(engine), steps_(threads) {
+  Pool(int threads, const Engine &engine) : engine_(engine), steps_(threads) {
     try {
       for (int i = 0; i < threads; i++) workers_.emplace_back([this, i] { work(steps_[i].count); });
     } catch (...) {  // the system refused a thread; those that run must end before they are destroyed
@@ -34,14 +34,14 @@ class Pool {
   Pool(const Pool &) = delete;
   Pool &operator=(const Pool &) = delete;
 
-  const Data &data() const { return data_; }
-
-  void submit(std::vector<std::pair<long, Plan>> plans) {
+  void submit(std::vector<Job> jobs) {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      for (auto &[key, plan] : plans)
-        queue_.push_back({key, generation_.load(), std::make_shared<Plan>(std::move(plan))});
-      pending_ += static_cast<long>(plans.size());
+      pending_ += static_cast<long>(jobs.size());
+      for (Job &job : jobs) {
+        job.generation = generation_.load();
+        queue_.push_back(std::move(job));
+      }
       wanted_ = !queue_.empty();
     }
     ready_.notify_all();
@@ -107,9 +107,9 @@ class Pool {
       }
       busy_++;
       if (queue_.front().plan->tiny()) {
-        const std::shared_ptr<const Plan> kind = queue_.front().plan;
+        const Job first = queue_.front();
         lock.unlock();
-        Tiny(*this, *kind, steps).train();
+        Tiny(*this, first, steps).train();
         lock.lock();
       } else {
         Job job = std::move(queue_.front());
@@ -159,11 +159,11 @@ class Pool {
 
   // An exception must not end the process: memory for one network may be lacking while others fit.
   Outcome train(const Job &job, std::atomic<long> &steps) {
-    Team team(job.plan->useful_threads(data_.train.rows, static_cast<int>(steps_.size())));
+    Team team(job.plan->useful_threads(job.data->train.rows, static_cast<int>(steps_.size())));
     const Offer offer(*this, team);
     Control control{generation_, job.generation, steps, team};
     try {
-      return engine_.train(*job.plan, data_, control);
+      return engine_.train(*job.plan, *job.data, control);
     } catch (const std::exception &error) {
       return failed(error);
     }
@@ -178,11 +178,11 @@ class Pool {
   // The tiny networks that one thread trains together.
   class Tiny final : public Group {
    public:
-    Tiny(Pool &pool, const Plan &kind, std::atomic<long> &steps) : pool_(pool), kind_(kind), steps_(steps) {}
+    Tiny(Pool &pool, const Job &first, std::atomic<long> &steps) : pool_(pool), first_(first), steps_(steps) {}
 
     void train() {
       try {
-        pool_.engine_.train_together(kind_, pool_.data_, *this);
+        pool_.engine_.train_together(*first_.plan, *first_.data, *this);
       } catch (const std::exception &error) {
         const std::lock_guard<std::mutex> lock(pool_.mutex_);
         for (long key : keys_) pool_.report(key, failed(error));
@@ -196,7 +196,7 @@ class Pool {
       const std::size_t hands = pool_.steps_.size() - pool_.busy_ + 1, share = (queue.size() + hands - 1) / hands;
       std::vector<Job> joined;
       for (auto job = queue.begin(); job != queue.end() && joined.size() < std::min<std::size_t>(room, share);) {
-        if (!job->plan->same_kind(kind_)) {
+        if (job->data != first_.data || !job->plan->same_kind(*first_.plan)) {
           ++job;
           continue;
         }
@@ -216,13 +216,12 @@ class Pool {
 
    private:
     Pool &pool_;
-    const Plan &kind_;
+    const Job &first_;
     std::atomic<long> &steps_;
     Team alone_{1};
     std::multiset<long> keys_;  // of those that have not left
   };
 
-  const Data data_;
   const Engine &engine_;
   std::mutex mutex_;
   std::condition_variable ready_, result_ready_;  // ready: a job or a team waits, or the end has come

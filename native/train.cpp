@@ -31,8 +31,7 @@ struct Hand {
   std::vector<float *> arrays;
 };
 struct SliceSums {
-  double loss, squared_errors;
-  long correct;
+  double loss, squared_errors, correct;
 };
 
 // The memory of a training, which networks of one kind can use one after the other.
@@ -331,8 +330,7 @@ class Training {
 
   // Mean loss and score of a part; NaN when it is empty or the run was cancelled meanwhile.
   std::pair<double, double> evaluate(const Part &part) {
-    double loss = 0, errors = 0;
-    long correct = 0;
+    double loss = 0, errors = 0, correct = 0;
     const bool classes = !part.labels.empty();
     for (int first = 0; first < part.rows && !control_.cancelled(); first += capacity_) {
       stack_.set_rows(std::min(capacity_, part.rows - first));
@@ -341,7 +339,7 @@ class Training {
         const Range slices = share.of(stack_.batch().slices());
         for (int s = slices.first; s < slices.last; s++)
           if (classes)
-            slice_sums_[s].correct = count_correct(stack_, s, plan_.threshold);
+            slice_sums_[s].correct = weigh_correct(stack_, s, plan_.threshold);
           else
             slice_sums_[s].squared_errors = sum_squared_errors(stack_, s);
       });
@@ -354,7 +352,7 @@ class Training {
     const double none = std::numeric_limits<double>::quiet_NaN();
     if (part.rows == 0 || control_.cancelled()) return {none, none};
     const double r2 = part.scatter > 0 ? 1 - errors / part.scatter : none;
-    return {loss / part.rows, classes ? static_cast<double>(correct) / part.rows : r2};
+    return {loss / part.weight, classes ? correct / part.weight : r2};
   }
 
   const Plan &plan_;

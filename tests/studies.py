@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import schuss as sc
 from schuss.comparison.competitors import Competitor
@@ -43,10 +44,22 @@ def study(rows: Iterable[Row], task: str = "classification", **other: Any) -> sc
     rows = tuple(rows)
     names = dict.fromkeys(row.data for row in rows) or {"digits": None}
     values: dict[str, Any] = {
-        "curves": tuple({"train_loss": np.zeros(0)} for _ in rows), "tasks": dict.fromkeys(names, task),
+        "curves": tuple(course(np.zeros(0)) for _ in rows), "tasks": dict.fromkeys(names, task),
         "expected": len(rows), "trained": len(rows), "seconds": 2.0,
     }  # fmt: skip
     return sc.Study(rows=rows, **(values | other))
+
+
+def course(losses: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Curves with these losses, an epoch each, and a score that rises as they fall."""
+    epochs = np.arange(1.0, len(losses) + 1)
+    return {
+        "epoch": epochs,
+        "seconds": 0.1 * epochs,
+        "train_loss": losses,
+        "valid_loss": losses,
+        "score": 1 / (1 + losses),
+    }
 
 
 def measured(deltas: list[float], epoch: int = 0, activation: str = "relu", **quantities: float) -> GradientFlow:
@@ -79,9 +92,7 @@ def grid(
     for (phi, rule), seed in itertools.product(field, range(1, seeds + 1)):
         best = rates - 2 if rates > 1 and rule == "o0" else rates - 1
         rows.append(run(phi, rule, best, row, seed))
-    curves = [
-        {"train_loss": 2.0 * max(r.seed, 1) * 0.5 ** np.arange(0 if r.status == "diverged" else epochs)} for r in rows
-    ]
+    curves = [course(2.0 * max(r.seed, 1) * 0.5 ** np.arange(0 if r.status == "diverged" else epochs)) for r in rows]
     flows = {
         number: FlowHistory((measured([10.0 ** (-k * int(r.activation[1:])) for k in range(4, -1, -1)]),))
         for number, r in enumerate(rows)

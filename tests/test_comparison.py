@@ -23,7 +23,7 @@ from schuss.comparison.ranking import final_scores, times_to_target
 from schuss.comparison.session import Standing
 from schuss.comparison.trials import points
 from schuss.data import Dataset, load
-from schuss.engines import EngineData, Outcome, Plan
+from schuss.engines import Outcome, Plan
 from schuss.engines.reference import ReferenceEngine
 from schuss.errors import InvalidInput, UnknownName
 from schuss.expressions import Expression, sign
@@ -240,12 +240,10 @@ class Listening(ReferenceEngine):
         super().__init__()
         self.plans: list[tuple[Plan, bytes]] = []
 
-    def train(
-        self, plans: Iterable[Plan], data: EngineData, tick: Callable[[], None] = lambda: None
-    ) -> Iterator[tuple[int, Outcome]]:
+    def train(self, plans: Iterable[Plan], tick: Callable[[], None] = lambda: None) -> Iterator[tuple[int, Outcome]]:
         plans = list(plans)
-        self.plans += [(plan, data.train.X.tobytes()) for plan in plans]
-        return super().train(plans, data, tick)
+        self.plans += [(plan, plan.data.train.X.tobytes()) for plan in plans]
+        return super().train(plans, tick)
 
 
 def test_a_seed_gives_every_competitor_the_same_draws_order_and_split(iris: Dataset) -> None:

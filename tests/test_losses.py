@@ -13,6 +13,7 @@ from schuss.errors import FormulaError, InvalidInput, UnknownName
 from schuss.expressions import Expression, maximum
 from schuss.losses import (
     LOSSES,
+    Loss,
     absolute_error,
     binary_cross_entropy,
     find_loss,
@@ -49,7 +50,7 @@ def test_values_mean_and_gradient_are_pytorchs(case: str) -> None:
 def test_float32_stays_float32_finite_and_near(case: str) -> None:
     chosen = find_loss(case)
     prediction = arrays(case)[0].astype(np.float32)
-    target = arrays(case)[1] if case == "softmax_cross_entropy" else arrays(case)[1].astype(np.float32)
+    target = arrays(case)[1] if case.startswith("softmax") else arrays(case)[1].astype(np.float32)
     for function in (chosen.values, chosen.slopes):
         got = function(prediction, target)
         assert got.dtype == np.float32
@@ -62,7 +63,7 @@ def test_slopes_are_finite_differences(case: str) -> None:
     chosen = find_loss(case)
     random = np.random.default_rng(0)
     prediction = 2 * random.standard_normal((20, 4))
-    target = random.integers(0, 4, 20) if case == "softmax_cross_entropy" else random.uniform(0, 1, (20, 4))
+    target = random.integers(0, 4, 20) if case.startswith("softmax") else random.uniform(0, 1, (20, 4))
     step = 1e-6
     for k in range(4):
         shift = step * (np.arange(4) == k)
@@ -95,6 +96,28 @@ def test_softmax_takes_class_numbers_as_a_column_too() -> None:
     column = classes[:, None].astype(np.float32)
     assert softmax_cross_entropy(logits, column) == softmax_cross_entropy(logits, classes)
     assert np.array_equal(softmax_cross_entropy.slopes(logits, column), softmax_cross_entropy.slopes(logits, classes))
+
+
+@pytest.mark.parametrize("chosen", [softmax_cross_entropy, binary_cross_entropy])
+def test_smoothing_is_a_share_and_off_by_default(chosen: Loss) -> None:
+    assert (chosen.smoothing, chosen(smoothing=0.3).smoothing, squared_error.smoothing) == (0, 0.3, 0)
+    assert chosen(smoothing=0) == chosen
+    for wrong in (-0.1, 1.1):
+        with pytest.raises(InvalidInput, match=f"smoothing of {chosen.name} must be a share, from 0 to 1, but is"):
+            chosen(smoothing=wrong)
+
+
+def test_a_wholly_smoothed_target_knows_no_class() -> None:
+    logits = np.array([[1.0, 2.0, 3.0]])
+    values = [softmax_cross_entropy(smoothing=1)(logits, np.array([label])) for label in range(3)]
+    assert values == pytest.approx([np.log(np.exp(logits).sum()) - 2] * 3)
+
+
+def test_two_classes_are_smoothed_alike() -> None:
+    z, y = np.array([[0.7], [-2.0]]), np.array([[1.0], [0.0]])
+    both = np.hstack([np.zeros_like(z), z])  # σ(z) is the softmax of (0, z)
+    smooth = softmax_cross_entropy(smoothing=0.2)(both, y)
+    assert binary_cross_entropy(smoothing=0.2)(z, y) == pytest.approx(smooth, rel=1e-14)
 
 
 def test_softmax_leaves_its_arguments_alone() -> None:

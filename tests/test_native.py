@@ -375,26 +375,26 @@ def crowd() -> tuple[EngineData, list[Plan], list[Outcome]]:
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_company_and_threads_change_no_bit(crowd: tuple[EngineData, list[Plan], list[Outcome]], threads: int) -> None:
-    data, plans, alone = crowd
-    together = dict(NativeEngine(threads).train(plans, data))
+    _, plans, alone = crowd
+    together = dict(NativeEngine(threads).train(plans))
     assert sorted(together) == list(range(len(plans)))
     for number, outcome in together.items():
         assert_same_bits(outcome, alone[number])
 
 
 def test_the_order_of_a_population_changes_no_bit(crowd: tuple[EngineData, list[Plan], list[Outcome]]) -> None:
-    data, plans, alone = crowd
+    _, plans, alone = crowd
     order = np.random.default_rng(0).permutation(len(plans))
-    for position, outcome in NativeEngine(2).train([plans[i] for i in order], data):
+    for position, outcome in NativeEngine(2).train([plans[i] for i in order]):
         assert_same_bits(outcome, alone[order[position]])
 
 
 def test_a_divergence_disturbs_no_other(crowd: tuple[EngineData, list[Plan], list[Outcome]]) -> None:
     """All the sound ones give the same bits without the diverging ones."""
-    data, plans, alone = crowd
+    _, plans, alone = crowd
     sound = [number for number, outcome in enumerate(alone) if outcome.status != "diverged"]
     assert 0 < len(sound) < len(plans)
-    for position, outcome in NativeEngine(2).train([plans[i] for i in sound], data):
+    for position, outcome in NativeEngine(2).train([plans[i] for i in sound]):
         assert_same_bits(outcome, alone[sound[position]])
 
 
@@ -483,7 +483,7 @@ def test_1500_small_networks_in_one_call() -> None:
 
     engine = NativeEngine(2)
     outcomes: dict[int, Outcome] = {}
-    for number, outcome in engine.train(plans(), data):
+    for number, outcome in engine.train(plans()):
         if not outcomes:
             assert len(taken) <= 1100  # plans are made as they are needed
         outcomes[number] = outcome
@@ -505,7 +505,7 @@ def endless() -> tuple[list[Plan], EngineData]:
 
 
 def test_an_interrupt_stops_quickly_and_the_engine_goes_on() -> None:
-    plans, data = endless()
+    plans, _ = endless()
     engine = NativeEngine(2)
     seen: list[int] = []
     stopped: list[float] = []
@@ -517,7 +517,7 @@ def test_an_interrupt_stops_quickly_and_the_engine_goes_on() -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        list(engine.train(plans, data, tick))
+        list(engine.train(plans, tick))
     assert time.perf_counter() - stopped[0] < 5
     assert seen == sorted(seen)
     done = engine.steps()
@@ -528,10 +528,10 @@ def test_an_interrupt_stops_quickly_and_the_engine_goes_on() -> None:
 
 
 def test_closing_the_iterator_cancels_the_rest() -> None:
-    plans, data = endless()
+    plans, _ = endless()
     quick = replace(plans[0], epochs=1)
     engine = NativeEngine(2)
-    outcomes = engine.train([quick, *plans], data)
+    outcomes = engine.train([quick, *plans])
     number, outcome = next(iter(outcomes))
     assert (number, outcome.status) == (0, "finished")
     began = time.perf_counter()
@@ -560,7 +560,7 @@ def test_python_goes_on_while_networks_train() -> None:
 
 
 def test_networks_on_no_plans_is_nothing() -> None:
-    assert list(NativeEngine(2).train([], data_for("squared_error", 3, 1))) == []
+    assert list(NativeEngine(2).train([])) == []
 
 
 def test_data_of_any_layout_are_taken() -> None:

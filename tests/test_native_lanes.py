@@ -59,7 +59,7 @@ def assert_alone_as_together(plans: list[Plan], data: EngineData, threads: int, 
     alone = [train(NativeEngine(1, instructions or None), plan, data) for plan in plans]
     order = np.random.default_rng(threads).permutation(len(plans))
     for numbers in (range(len(plans)), order):
-        together = dict(engine.train([plans[number] for number in numbers], data))
+        together = dict(engine.train([plans[number] for number in numbers]))
         assert sorted(together) == list(range(len(plans)))
         for position, number in enumerate(numbers):
             assert_same_bits(together[position], alone[number])
@@ -68,7 +68,7 @@ def assert_alone_as_together(plans: list[Plan], data: EngineData, threads: int, 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_company_and_threads_change_no_bit(threads: int) -> None:
     data, plans = crowd()
-    statuses = {outcome.status for _, outcome in NativeEngine(2).train(plans, data)}
+    statuses = {outcome.status for _, outcome in NativeEngine(2).train(plans)}
     assert statuses == {"finished", "diverged", "stopped"}
     assert_alone_as_together(plans, data, threads)
 
@@ -115,7 +115,7 @@ def far(got: Outcome, expected: Outcome, plan: Plan) -> float:
 def test_a_crowd_is_trained_as_by_the_reference(loss: str) -> None:
     data, plans = crowd(loss)
     near = [number for number, plan in enumerate(plans) if plan.learning_rates[0] < 1]
-    for number, got in NativeEngine(2).train(plans, data):
+    for number, got in NativeEngine(2).train(plans):
         assert (got.status == "diverged") == (plans[number].learning_rates[0] > 1e38)
         if number not in near[:20]:
             continue
@@ -133,7 +133,7 @@ def test_a_divergence_in_a_crowd_is_where_the_reference_finds_it() -> None:
     """In float32, where both overflow at the same size."""
     data, plans = crowd("squared_error", phi="relu")
     diverged = 0
-    for number, got in NativeEngine(2).train(plans, data):
+    for number, got in NativeEngine(2).train(plans):
         if got.status == "diverged":
             expected = train(ReferenceEngine(np.float32), plans[number], data)
             assert (got.diverged_step, got.diverged_layer) == (expected.diverged_step, expected.diverged_layer)
@@ -154,9 +154,9 @@ def test_training_on_among_others(rule: str) -> None:
         for seed in range(9)
     ]  # fmt: skip
     engine = NativeEngine(2)
-    whole = dict(engine.train(plans, data))
-    begun = dict(engine.train([replace(plan, epochs=1 + k % 6) for k, plan in enumerate(plans)], data))
-    rest = dict(engine.train([continued(plan, begun[k].state) for k, plan in enumerate(plans)], data))
+    whole = dict(engine.train(plans))
+    begun = dict(engine.train([replace(plan, epochs=1 + k % 6) for k, plan in enumerate(plans)]))
+    rest = dict(engine.train([continued(plan, begun[k].state) for k, plan in enumerate(plans)]))
     for k in range(len(plans)):
         assert_same_bits(replace(rest[k], history=whole[k].history), whole[k])
         np.testing.assert_array_equal(
@@ -169,14 +169,14 @@ def test_networks_that_have_nothing_to_do_leave_at_once() -> None:
     plans = [replace(plan, epochs=0) if k % 2 else plan for k, plan in enumerate(plans)]
     assert_alone_as_together(plans, data, 1)
     done = [replace(plan, epochs=0) for plan in plans]
-    assert {outcome.state.step for _, outcome in NativeEngine(1).train(done, data)} == {0}
+    assert {outcome.state.step for _, outcome in NativeEngine(1).train(done)} == {0}
 
 
 def test_a_step_counts_for_each_network() -> None:
-    data, plans = crowd()
+    _, plans = crowd()
     engine = NativeEngine(3)
     assert engine.steps() == 0
-    outcomes = dict(engine.train(plans, data))
+    outcomes = dict(engine.train(plans))
     assert engine.steps() == sum(outcome.state.step for outcome in outcomes.values())
 
 
@@ -188,10 +188,10 @@ def endless(count: int, rows: int = 2000) -> tuple[Iterator[Plan], EngineData]:
 
 
 def test_closing_the_iterator_cancels_a_crowd() -> None:
-    plans, data = endless(200)
+    plans, _ = endless(200)
     first = replace(next(plans), epochs=1)
     engine = NativeEngine(2)
-    outcomes = engine.train([first, *plans], data)
+    outcomes = engine.train([first, *plans])
     assert next(iter(outcomes))[0] == 0
     began = time.perf_counter()
     outcomes.close()  # type: ignore[attr-defined]
@@ -207,7 +207,7 @@ def test_lanes_are_filled_again() -> None:
     layers = stack([5, 8, 1], "tanh")
     long = [plan_for(layers, "squared_error", data=data, epochs=3000, seed=seed) for seed in range(2)]
     short = [plan_for(layers, "squared_error", data=data, epochs=1, seed=seed) for seed in range(100)]
-    order = [number for number, _ in NativeEngine(1).train([*long, *short], data)]
+    order = [number for number, _ in NativeEngine(1).train([*long, *short])]
     assert set(order[:100]) == set(range(2, 102))
 
 

@@ -289,7 +289,7 @@ def test_company_and_order_change_no_bit(instructions: str) -> None:
     ]
     alone = [train(NativeEngine(1, instructions), plan, data) for plan in plans]
     assert len({outcome.losses for outcome in alone}) == 40
-    for number, outcome in NativeEngine(2, instructions).train(plans, data):
+    for number, outcome in NativeEngine(2, instructions).train(plans):
         assert_same_bits(outcome, alone[number])
 
 

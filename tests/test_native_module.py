@@ -1,8 +1,11 @@
 """The binding of the C++ engine: what it refuses, what operations compute on every instruction set, cancelling."""
 
+from __future__ import annotations
+
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 import pytest
@@ -233,11 +236,14 @@ SGD = program([("mul", 3, 1, 4, -1), ("sub", 2, 0, 3, -1)], 2, 1, 1, broadcast=[
 ROWS = 20
 
 
-def parts() -> list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]]:
+NONE = np.zeros(0, np.float32)  # weights of rows that have none
+
+
+def parts() -> list[_native.Part]:
     rng = np.random.default_rng(3)
     X = rng.normal(size=(ROWS, 3)).astype(np.float32)
     labels = (X[:, 0] > 0).astype(np.int32)
-    return [(X, labels[:, None].astype(np.float32), labels)] * 3
+    return [(X, labels[:, None].astype(np.float32), labels, NONE)] * 3
 
 
 def layers(sizes: Sequence[int] = (3, 2), **changes: object) -> dict[str, object]:
@@ -264,6 +270,7 @@ def plan(**changes: object) -> dict[str, object]:
         "epochs": 5,
         "patience": -1,
         "clip_norm": 0.0,
+        "smoothing": 0.0,
         "threshold": 0.5,
         "seed": 0,
         "watch": [0, 5],
@@ -280,11 +287,17 @@ def plan(**changes: object) -> dict[str, object]:
 START = ("seed", "parameters", "moments", "step", "epoch", "best", "best_loss", "best_epoch")
 
 
-def submit(trainer: _native.Trainer, key: int, entries: dict[str, object]) -> None:
+@cache
+def sound_data() -> _native.Data:
+    """One for all: only networks on the same data are trained side by side."""
+    return _native.Data(parts())
+
+
+def submit(trainer: _native.Trainer, key: int, entries: dict[str, object], data: _native.Data | None = None) -> None:
     """Hand over one network."""
     start = {name: value for name, value in entries.items() if name in START}
     shared = {name: value for name, value in entries.items() if name not in START}
-    trainer.submit([(key, _native.Plan(shared), start)])
+    trainer.submit([(key, _native.Plan(shared), data or sound_data(), start)])
 
 
 def long_plan() -> dict[str, object]:
@@ -300,7 +313,7 @@ def collect(trainer: _native.Trainer, seconds: float = 20) -> dict[int, dict[str
 
 
 def test_a_network_is_trained() -> None:
-    trainer = _native.Trainer(parts(), 2, INSTRUCTION_SETS[0])
+    trainer = _native.Trainer(2, INSTRUCTION_SETS[0])
     for key in (7, 8):
         submit(trainer, key, plan())
     results = collect(trainer)
@@ -355,7 +368,7 @@ def test_a_network_is_trained() -> None:
     ],
 )
 def test_a_malformed_plan_is_refused(changes: dict[str, object], message: str) -> None:
-    trainer = _native.Trainer(parts(), 1, "baseline")
+    trainer = _native.Trainer(1, "baseline")
     with pytest.raises(ValueError, match=message):
         submit(trainer, 0, plan(**changes))
     assert trainer.pending() == 0
@@ -365,31 +378,35 @@ def test_a_missing_entry_is_named() -> None:
     entries = plan()
     del entries["seed"]
     with pytest.raises(ValueError, match="'seed' is missing"):
-        submit(_native.Trainer(parts(), 1, "baseline"), 0, entries)
+        submit(_native.Trainer(1, "baseline"), 0, entries)
 
 
-def test_the_trainer_refuses_malformed_parts() -> None:
+def test_malformed_parts_and_threads_are_refused() -> None:
     train, valid, test = parts()
-    X, Y, labels = train
+    X, Y, labels, _ = train
     with pytest.raises(ValueError, match="train, valid and test"):
-        _native.Trainer([train, valid], 1, "baseline")
+        _native.Data([train, valid])
     with pytest.raises(ValueError, match="same number of rows"):
-        _native.Trainer([(X, Y[1:], labels), valid, test], 1, "baseline")
+        _native.Data([(X, Y[1:], labels, NONE), valid, test])
     with pytest.raises(ValueError, match="one a row"):
-        _native.Trainer([(X, Y, labels[1:]), valid, test], 1, "baseline")
+        _native.Data([(X, Y, labels[1:], NONE), valid, test])
     with pytest.raises(ValueError, match="from 0"):
-        _native.Trainer([(X, Y, labels - 1), valid, test], 1, "baseline")
+        _native.Data([(X, Y, labels - 1, NONE), valid, test])
+    with pytest.raises(ValueError, match="weights: expected one a row"):
+        _native.Data([(X, Y, labels, Y[1:, 0]), valid, test])
+    with pytest.raises(ValueError, match="weights: expected those of all parts, or none"):
+        _native.Data([(X, Y, labels, Y[:, 0]), valid, test])
     with pytest.raises(ValueError, match="no rows"):
-        _native.Trainer([(X[:0], Y[:0], labels[:0]), valid, test], 1, "baseline")
+        _native.Data([(X[:0], Y[:0], labels[:0], NONE), valid, test])
     with pytest.raises(ValueError, match="threads"):
-        _native.Trainer(parts(), 0, "baseline")
+        _native.Trainer(0, "baseline")
     with pytest.raises(ValueError, match="number of outputs"):
-        submit(_native.Trainer([(X, Y, labels + 1), valid, test], 1, "baseline"), 0, plan())
+        submit(_native.Trainer(1, "baseline"), 0, plan(), _native.Data([(X, Y, labels + 1, NONE), valid, test]))
 
 
 def cancelled(entries: dict[str, object]) -> dict[int, dict[str, object]]:
     """What comes back of four endless networks on two threads that are cancelled as they run."""
-    trainer = _native.Trainer(parts(), 2, INSTRUCTION_SETS[0])
+    trainer = _native.Trainer(2, INSTRUCTION_SETS[0])
     for key in range(4):
         submit(trainer, key, entries)
     while trainer.steps() < 100_000:  # long enough for all to have joined
@@ -419,7 +436,7 @@ def test_cancelling_returns_tiny_networks_that_run_together() -> None:
 
 
 def test_closing_a_busy_trainer_stops_it() -> None:
-    trainer = _native.Trainer(parts(), 1, "baseline")
+    trainer = _native.Trainer(1, "baseline")
     submit(trainer, 0, long_plan())
     began = time.monotonic()
     del trainer
@@ -427,7 +444,7 @@ def test_closing_a_busy_trainer_stops_it() -> None:
 
 
 def test_waiting_lets_other_threads_run() -> None:
-    trainer = _native.Trainer(parts(), 1, "baseline")
+    trainer = _native.Trainer(1, "baseline")
     submit(trainer, 0, long_plan())
     ticks: list[float] = []
 

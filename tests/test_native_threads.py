@@ -43,7 +43,7 @@ def all_together(
     """The outcomes on several threads, one of which has helped another, from which a busy machine may keep them."""
     plans = list(plans)
     for _ in range(100):
-        outcomes = dict(NativeEngine(threads, instructions).train(plans, data))
+        outcomes = dict(NativeEngine(threads, instructions).train(plans))
         assert sorted(outcomes) == list(range(len(plans)))
         if Watched.last_helped > 0:
             return [outcomes[number] for number in range(len(plans))]
@@ -187,7 +187,7 @@ def test_networks_that_come_and_go_beside_a_shared_one() -> None:
             time.sleep(0.002)
             yield small
 
-    for number, outcome in NativeEngine(2).train(arriving(), data):
+    for number, outcome in NativeEngine(2).train(arriving()):
         assert_same_bits(outcome, alone[number > 0])
 
 
@@ -236,6 +236,6 @@ def test_a_large_network_is_cancelled_within_a_step(threads: int) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        list(engine.train([plan], data, tick))
+        list(engine.train([plan], tick))
     assert time.perf_counter() - stopped[0] < 5
     assert engine.steps() < 100

@@ -127,7 +127,7 @@ def test_a_network_without_hidden_layers_is_linear_regression() -> None:
 def golden_case(name: str) -> tuple[Plan, EngineData]:
     """The training of a golden case, with its own rows as validation and test."""
     case = CASES[name]
-    part = EnginePart(GOLDEN[f"{name}:X"], GOLDEN[f"{name}:Y"], GOLDEN[f"{name}:labels"])
+    part = EnginePart(*(GOLDEN[f"{name}:{what}"] for what in ("X", "Y", "labels", "weights")))
     data = EngineData(part, part, part)
     plan = plan_for(
         stack(case["sizes"], case["activation"]), case["loss"], case["optimizer"], data=data, epochs=5,
@@ -335,7 +335,7 @@ def test_a_divergence_disturbs_no_other() -> None:
     data = data_for("squared_error", 3, 1)
     good = plan_for(stack([3, 4, 1], "relu"), "squared_error", data=data, epochs=3)
     bad = replace(good, learning_rates=np.full(9, 1e200))
-    outcomes = dict(ReferenceEngine().train([bad, good, bad], data))
+    outcomes = dict(ReferenceEngine().train([bad, good, bad]))
     assert [outcomes[i].status for i in range(3)] == ["diverged", "finished", "diverged"]
     assert_same_bits(outcomes[1], train(ReferenceEngine(), good, data))
 
@@ -413,7 +413,7 @@ def test_it_counts_its_steps_and_ticks() -> None:
     data = data_for("squared_error", 3, 1)
     plans = [plan_for(stack([3, 4, 1], "relu"), "squared_error", data=data, epochs=n) for n in (2, 3)]
     engine, seen = ReferenceEngine(), []
-    outcomes = list(engine.train(plans, data, lambda: seen.append(engine.steps())))
+    outcomes = list(engine.train(plans, lambda: seen.append(engine.steps())))
     assert [number for number, _ in outcomes] == [0, 1]
     assert engine.steps() == 15  # 3 steps an epoch
     assert seen == list(range(1, 16))

@@ -24,7 +24,7 @@ from schuss.losses import LOSSES, loss
 from schuss.network import Network, mlp
 from schuss.optimizers import OPTIMIZERS
 from schuss.recipe import Recipe
-from schuss.training import Job, Progress, Run, fit, fit_many
+from schuss.training import Job, Progress, Run, fit, fit_groups, fit_many
 
 RAW_IRIS = np.array([[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3], [5.5, 2.4, 3.8, 1.1]])
 
@@ -226,13 +226,67 @@ def test_one_network_by_many_recipes_from_one_seed(two_classes: Dataset) -> None
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_many_are_each_as_if_alone(iris: Dataset, threads: int) -> None:
-    """Also with losses that compare with different targets, which are trained one group after the other."""
+    """Also with losses that compare with different targets."""
     losses = ["softmax_cross_entropy", "squared_error", "huber"]
     jobs = [Job(mlp([4 + k]), Recipe("adam", losses[k % 3], epochs=3), seed=k) for k in range(9)]
     runs = fit_many(jobs, iris, threads=threads)
     for job, run in zip(jobs, runs, strict=True):
         assert (run.network, run.recipe, run.seed) == (job.network, job.recipe, job.seed)
         assert_same_bits(run.outcome, fit(job.network, iris, job.recipe, seed=job.seed).outcome)
+
+
+def groups(iris: Dataset) -> list[tuple[Dataset, list[Job]]]:
+    """Data of several widths and sizes; tiny networks, which meet in lanes, and wider ones; two networks in common."""
+    common = [Job(mlp([5]), Recipe("adam", epochs=4), seed) for seed in (1, 2)]
+    others = [Job(mlp([24]), Recipe("sgd", epochs=2 + seed, patience=2), seed) for seed in range(5)]
+    fold = load("iris", seed=3)
+    return [(iris, [*common, *others]), (fold, common), (load("xor"), [*common * 6, others[0]]), (fold, [])]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_groups_are_each_as_if_alone(iris: Dataset, threads: int) -> None:
+    wanted = groups(iris)
+    got = fit_groups(wanted, threads=threads)
+    assert [len(runs) for runs in got] == [len(jobs) for _, jobs in wanted]
+    for (data, jobs), runs in zip(wanted, got, strict=True):
+        for run, expected in zip(runs, fit_many(jobs, data, threads=1), strict=True):
+            assert_same_bits(run.outcome, expected.outcome)
+            assert (run.fingerprint, run.layers, run.seed) == (data.fingerprint, expected.layers, expected.seed)
+            assert run.encoding is data.encoding
+
+
+def test_groups_go_through_any_engine(iris: Dataset) -> None:
+    jobs = [Job(mlp([4], activation="tanh"), Recipe("sgd", epochs=2), seed) for seed in range(2)]
+    wanted = [(iris, jobs), (load("iris", seed=1), jobs)]
+    for natives, references in zip(fit_groups(wanted), fit_groups(wanted, engine="reference"), strict=True):
+        for native, reference in zip(natives, references, strict=True):
+            np.testing.assert_allclose(native.parameters, reference.parameters, rtol=1e-4, atol=1e-6)
+
+
+def test_progress_of_groups_is_that_of_all(iris: Dataset) -> None:
+    seen: list[Progress] = []
+    fit_groups(groups(iris), progress=seen.append)
+    assert {each.total for each in seen} == {7 + 2 + 13}
+    assert [each.share for each in seen] == sorted(each.share for each in seen)
+    assert seen[-1] == Progress(22, 22, 1.0)
+    assert fit_groups([]) == []
+
+
+def test_an_interrupt_stops_all_groups(iris: Dataset) -> None:
+    def interrupt(progress: Progress) -> None:
+        if progress.networks:
+            raise KeyboardInterrupt
+
+    quick, endless = Job(mlp([4]), Recipe(epochs=1)), Job(mlp([64]), Recipe(epochs=100_000))
+    with pytest.raises(KeyboardInterrupt):
+        fit_groups([(iris, [quick]), (load("iris", seed=1), [endless])], progress=interrupt)
+
+
+def test_a_loss_that_does_not_fit_one_group_is_an_error_before_any_trains(iris: Dataset) -> None:
+    job, trained = Job(mlp([4]), Recipe(loss="softmax_cross_entropy", epochs=1)), list[Progress]()
+    with pytest.raises(InvalidInput, match="is for classes, but the target of diabetes"):
+        fit_groups([(iris, [job]), (load("diabetes"), [job])], progress=trained.append)
+    assert trained == []
 
 
 def test_jobs_may_come_one_by_one(iris: Dataset) -> None:

@@ -52,30 +52,42 @@ def jobs(n: int) -> list[Wanted]:
 
 @pytest.mark.parametrize(
     ("seconds", "sizes"),
-    [([1.0] * 20, [5] * 4), ([1.0] * 4, [4]), ([6.0] * 3, [1] * 3), ([2.0] * 7, [3, 4]), ([9, 1, 1, 1, 9, 4], [1, 5])],
+    [
+        ([[1.0] * 20], [5] * 4),
+        ([[1.0] * 4], [4]),
+        ([[6.0] * 3], [1] * 3),
+        ([[2.0] * 7], [3, 3, 1]),
+        ([[9, 1, 1], [1, 9, 4]], [1, 4, 1]),
+        ([[1.0], [1.0], [1.0], [2.0], [1.0]], [4, 1]),
+        ([[], [1.0], []], [1]),
+        ([[]], []),
+    ],
 )
-def test_chunks_are_of_five_seconds_or_more(seconds: list[float], sizes: list[int]) -> None:
-    group = Group(sc.load("iris"), jobs(len(seconds)))
-    chunks = list(cut(group, lambda _, job: seconds[job.seed]))
-    assert [each for chunk in chunks for each in chunk.wanted] == group.wanted
-    work = [sum(seconds[each.job.seed] for each in chunk.wanted) for chunk in chunks]
-    assert len(work) == 1 or min(work) >= workers.CHUNK_SECONDS
-    assert [len(chunk.wanted) for chunk in chunks] == sizes
-
-
-def test_nothing_to_do_is_no_chunk() -> None:
-    assert list(cut(Group(sc.load("iris"), []), lambda *_: 1.0)) == []
+def test_chunks_are_of_five_seconds_or_more(seconds: list[list[float]], sizes: list[int]) -> None:
+    data = [sc.load("iris", seed=k) for k in range(len(seconds))]
+    cost = dict(enumerate(x for each in seconds for x in each))
+    everything = jobs(len(cost))
+    starts = np.cumsum([0, *map(len, seconds)])
+    groups = [Group(d, everything[i : i + len(s)]) for d, i, s in zip(data, starts, seconds, strict=False)]
+    chunks = list(cut(groups, lambda _, job: cost[job.seed]))
+    assert [each for chunk in chunks for group in chunk for each in group.wanted] == everything
+    work = [sum(cost[each.job.seed] for group in chunk for each in group.wanted) for chunk in chunks]
+    assert all(each >= workers.CHUNK_SECONDS for each in work[:-1])
+    assert [sum(len(group.wanted) for group in chunk) for chunk in chunks] == sizes
+    fingerprints = {each.key: group.data.fingerprint for group in groups for each in group.wanted}
+    for group in (group for chunk in chunks for group in chunk):
+        assert {fingerprints[each.key] for each in group.wanted} == {group.data.fingerprint}
 
 
 def test_a_chunk_gives_the_records_of_its_networks_in_their_order() -> None:
-    group = Group(sc.load("iris").without_table(), jobs(5))
-    number, records = train_chunk(7, group, instruction_set(), threads=2)
-    here = dict(Threads(NativeEngine(1)).train([group], lambda _: None))
+    chunk = [Group(sc.load("iris").without_table(), jobs(5)), Group(sc.load("wine").without_table(), jobs(9)[5:])]
+    number, records = train_chunk(7, chunk, instruction_set(), threads=2)
+    here = dict(Threads(NativeEngine(1)).train(chunk, lambda _: None))
     assert number == 7
     assert [each._replace(seconds=0, curves=b"") for each in records] == [
-        here[wanted.key]._replace(seconds=0, curves=b"") for wanted in group.wanted
+        here[bytes([k])]._replace(seconds=0, curves=b"") for k in range(9)
     ]
-    assert [each.flow is not None for each in records] == [True, False, False, False, False]
+    assert [each.flow is not None for each in records] == [True] + [False] * 8
 
 
 def test_an_epoch_takes_time() -> None:

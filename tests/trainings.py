@@ -83,12 +83,13 @@ def plan_for(
     parameters: Array | None = None,
     learning_rates: Array | None = None,
 ) -> Plan:
-    """A plan from the start, at a constant learning rate unless `learning_rates` says otherwise."""
+    """A plan for data from the start, at a constant learning rate unless `learning_rates` says otherwise."""
     rule = find_optimizer(optimizer)
     start = initial(layers, seed) if parameters is None else parameters
     steps = -(-len(data.train.X) // batch_size) * epochs
     return Plan(
         layers=layers,
+        data=data,
         loss=find_loss(loss),
         optimizer=rule,
         learning_rates=np.full(steps, rule.lr) if learning_rates is None else learning_rates,
@@ -108,8 +109,8 @@ def continued(plan: Plan, state: State) -> Plan:
 
 
 def train(engine: Engine, plan: Plan, data: EngineData) -> Outcome:
-    """The outcome of one plan."""
-    ((_, outcome),) = engine.train([plan], data)
+    """The outcome of one plan on these data."""
+    ((_, outcome),) = engine.train([replace(plan, data=data)])
     return outcome
 
 

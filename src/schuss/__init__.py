@@ -67,7 +67,7 @@ from schuss.optimizers import (
 )
 from schuss.recipe import Recipe
 from schuss.schedules import Schedule, schedule
-from schuss.training import Job, Progress, Run, fit, fit_many, load_run
+from schuss.training import Job, Progress, Run, fit, fit_groups, fit_many, load_run
 
 if _TYPE_CHECKING:
     from schuss.interfaces.estimators import SchussClassifier, SchussRegressor
@@ -80,12 +80,12 @@ __all__ = [
     "GradientFlow", "Initializer", "Interrupted", "Job", "LayerNorm", "Loss", "Network", "Optimizer", "Part",
     "Progress", "RMSNorm", "Recipe", "Residual", "Run", "Schedule", "SchussClassifier", "SchussError",
     "SchussRegressor", "SchussSearchCV", "Standing", "Study", "VisitInterrupted", "activation", "activations",
-    "adagrad", "adam", "adamw", "celu", "compare", "doctor", "elu", "expressions", "fit", "fit_many", "flow", "gd",
-    "gelu", "gelu_tanh", "hard_sigmoid", "hard_silu", "hard_tanh", "identity", "initializer", "initializers",
-    "leaky_relu", "load", "load_run", "log_sigmoid", "loss", "losses", "mish", "mlp", "momentum", "nesterov",
-    "open_study", "optimizer", "optimizers", "preactivations", "relu", "relu6", "rmsprop", "schedule", "schedules",
-    "selu", "sgd", "sigmoid", "silu", "softplus", "softsign", "squared_relu", "squareplus", "tailor", "tanh",
-    "tanh_shrink",
+    "adagrad", "adam", "adamw", "celu", "compare", "doctor", "elu", "expressions", "fit", "fit_groups", "fit_many",
+    "flow", "gd", "gelu", "gelu_tanh", "hard_sigmoid", "hard_silu", "hard_tanh", "identity", "initializer",
+    "initializers", "leaky_relu", "load", "load_run", "log_sigmoid", "loss", "losses", "mish", "mlp", "momentum",
+    "nesterov", "open_study", "optimizer", "optimizers", "preactivations", "relu", "relu6", "rmsprop", "schedule",
+    "schedules", "selu", "sgd", "sigmoid", "silu", "softplus", "softsign", "squared_relu", "squareplus", "tailor",
+    "tanh", "tanh_shrink",
 ]  # fmt: skip
 
 

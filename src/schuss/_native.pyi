@@ -1,7 +1,7 @@
 """The compiled engine: whole training runs, one network a thread, without Python in between."""
 
 from collections.abc import Sequence
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,20 +54,25 @@ class Plan:
     def __init__(self, entries: dict[str, Any]) -> None:
         """Take the entries of a plan; a missing or wrong one is named."""
 
+Part: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]
+"""Rows: X, Y, labels, weights."""
+
+@final
+class Data:
+    """What networks are trained and judged on, checked and laid out once."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        """Take train, valid and test; labels and weights may be empty."""
+
 @final
 class Trainer:
-    """Threads that train the networks handed to them on one data set."""
+    """Threads that train the networks handed to them."""
 
-    def __init__(
-        self,
-        parts: Sequence[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]],
-        threads: int,
-        instruction_set: str,
-    ) -> None:
-        """Take train, valid and test, each as (X, Y, labels), and start the threads."""
+    def __init__(self, threads: int, instruction_set: str) -> None:
+        """Start the threads."""
 
-    def submit(self, networks: Sequence[tuple[int, Plan, dict[str, Any]]]) -> None:
-        """Queue networks, each with its seed and start; the first number comes back with its result."""
+    def submit(self, networks: Sequence[tuple[int, Plan, Data, dict[str, Any]]]) -> None:
+        """Queue networks, each with its data, seed and start; the first number comes back with its result."""
 
     def poll(self, timeout: float) -> list[tuple[int, dict[str, Any]]]:
         """Wait at most `timeout` seconds and return what finished since the last call."""

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from schuss import expressions
 from schuss.definitions import Definition, description, formula_of, lookup, names_of
-from schuss.errors import FormulaError
+from schuss.errors import FormulaError, InvalidInput
 from schuss.expressions import Expression, exp, log1p, maximum, where
 from schuss.programs import Program, compile_program
 
@@ -32,8 +32,8 @@ class Loss(Definition):
     """The price of a prediction p where y was right.
 
     `formula` is an expression of `prediction`, `target` and hyper-parameters; None marks softmax cross-entropy, whose
-    targets are class numbers. `threshold` is the prediction above which a single output means the second class: 0 for
-    losses on logits, 0.5 for losses on probabilities.
+    targets are class numbers. A hyper-parameter `smoothing` is a share of the target. `threshold` is the prediction
+    above which a single output means the second class: 0 for losses on logits, 0.5 for losses on probabilities.
     """
 
     formula: Expression | None = field(compare=False)
@@ -41,8 +41,15 @@ class Loss(Definition):
     expression: Expression | None = field(init=False)
 
     def __post_init__(self) -> None:
+        if not 0 <= self.smoothing <= 1:
+            raise InvalidInput(f"smoothing of {self.name} must be a share, from 0 to 1, but is {self.smoothing:g}.")
         fixed = None if self.formula is None else expressions.substitute(self.formula, dict(self.settings))
         object.__setattr__(self, "expression", fixed)
+
+    @property
+    def smoothing(self) -> float:
+        """The share of the target that is spread evenly over all classes, in losses that have this hyper-parameter."""
+        return dict(self.settings).get("smoothing", 0.0)
 
     @overload
     def __call__(self, prediction: NDArray[Any], target: NDArray[Any], /) -> float: ...
@@ -59,8 +66,10 @@ class Loss(Definition):
         """The loss of every row and output [n, k]; softmax: of every row [n]."""
         if self.expression is None:
             shifted = prediction - prediction.max(axis=1, keepdims=True)
-            chosen = np.take_along_axis(shifted, _column(target), axis=1)[:, 0]
-            return np.asarray(np.log(np.exp(shifted).sum(axis=1)) - chosen)
+            expected = np.take_along_axis(shifted, _column(target), axis=1)[:, 0]
+            if self.smoothing:
+                expected = (1 - self.smoothing) * expected + self.smoothing * shifted.mean(axis=1)
+            return np.asarray(np.log(np.exp(shifted).sum(axis=1)) - expected)
         return np.asarray(expressions.evaluate(self.expression, {"prediction": prediction, "target": target}))
 
     def slopes(self, prediction: NDArray[Any], target: NDArray[Any]) -> NDArray[Any]:
@@ -68,8 +77,9 @@ class Loss(Definition):
         if self.expression is None:
             e = np.exp(prediction - prediction.max(axis=1, keepdims=True))
             p = e / e.sum(axis=1, keepdims=True)
-            np.put_along_axis(p, _column(target), np.take_along_axis(p, _column(target), axis=1) - 1, axis=1)
-            return np.asarray(p)
+            rest = np.take_along_axis(p, _column(target), axis=1) - (1 - self.smoothing)
+            np.put_along_axis(p, _column(target), rest, axis=1)
+            return np.asarray(p - self.smoothing / p.shape[1])
         return np.asarray(expressions.evaluate(self.derivative, {"prediction": prediction, "target": target}))
 
     @cached_property
@@ -137,15 +147,24 @@ def huber(prediction: Expression, target: Expression, *, delta: float = 1.0) -> 
 
 
 @loss(threshold=0.0)
-def binary_cross_entropy(prediction: Expression, target: Expression) -> Expression:
-    """−y log σ(p) − (1 − y) log(1 − σ(p)) from the logit p, PyTorch's BCEWithLogitsLoss; y in 0 … 1."""
-    return maximum(prediction, 0) - prediction * target + log1p(exp(-abs(prediction)))
+def binary_cross_entropy(prediction: Expression, target: Expression, *, smoothing: float = 0.0) -> Expression:
+    """−y log σ(p) − (1 − y) log(1 − σ(p)) from the logit p, PyTorch's BCEWithLogitsLoss; y in 0 … 1.
+
+    With a smoothing s the target is (1 − s)·y + s/2, as of `softmax_cross_entropy` with two classes.
+    """
+    y = (1 - smoothing) * target + smoothing / 2
+    return maximum(prediction, 0) - prediction * y + log1p(exp(-abs(prediction)))
 
 
 softmax_cross_entropy = Loss(
     name="softmax_cross_entropy",
     formula=None,
-    description="−log softmax(p)_y from the logits p of all classes, PyTorch's CrossEntropyLoss; y is a class number.",
+    settings=(("smoothing", 0.0),),
+    defaults=(("smoothing", 0.0),),
+    description="""−log softmax(p)_y from the logits p of all classes, PyTorch's CrossEntropyLoss; y is a class number.
+
+With a smoothing s it is −Σ t_j log softmax(p)_j, the target t being 1 − s at y and, besides, s/k for each of the
+k classes, PyTorch's label_smoothing: no logit is driven to infinity (Szegedy et al., 2016).""",
 )
 
 LOSSES: dict[str, Loss] = names_of([squared_error, absolute_error, huber, binary_cross_entropy, softmax_cross_entropy])

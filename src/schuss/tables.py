@@ -372,7 +372,7 @@ def trials_table(rows: Iterable[Sequence[str]], score_name: str) -> Table:
     for heading in ("train loss", f"valid {score_name}", "δ 1"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("")
-    styles = {"the cure": "bold green", "cures": "green", "does not help": "dim"}
+    styles = {"the cure": "bold green", "the best": "bold green", "cures": "green", "does not help": "dim"}
     for change, *figures, verdict in rows:
         table.add_row(_text(change), *figures, verdict, style=styles.get(verdict, ""))
     return table

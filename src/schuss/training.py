@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from schuss import charts, runfile
 from schuss.data import Dataset, Encoding, Part, load
-from schuss.engines import HISTORY, Engine, EngineData, EnginePart, Outcome, Plan, State, Status, Vector
+from schuss.engines import HISTORY, NO_WEIGHTS, Engine, EngineData, EnginePart, Outcome, Plan, State, Status, Vector
 from schuss.engines.encoded import default_loss, engine_data, n_outputs, target_columns
 from schuss.engines.native import NativeEngine
 from schuss.engines.passes import weights
@@ -127,7 +127,7 @@ class Run:
     @property
     def gives_probabilities(self) -> bool:
         """Whether the loss was a cross-entropy, whose outputs are logits of probabilities."""
-        return self.loss in (binary_cross_entropy, softmax_cross_entropy)
+        return self.loss.name in (binary_cross_entropy.name, softmax_cross_entropy.name)
 
     def predict_proba(self, rows: Any) -> NDArray[np.float64]:
         """The probability of every class for raw rows, [rows, classes]; InvalidInput unless `gives_probabilities`."""
@@ -144,7 +144,8 @@ class Run:
         """Accuracy, or R², on a part of a data set encoded like this run's: `run.score(data.test)`."""
         self._check_width(part)
         labels = part.y.astype(np.int32) if self.encoding.target.classes else np.zeros(0, np.int32)
-        rows = EnginePart(part.X, part.y.astype(np.float32), labels)
+        counts = NO_WEIGHTS if part.weights is None else part.weights
+        rows = EnginePart(part.X, part.y.astype(np.float32), labels, counts)
         return score(self.loss, self.outputs(part.X).astype(np.float64), rows)
 
     @property
@@ -257,9 +258,34 @@ def fit_many(
     A run is bit-identical to the one that `fit` returns for its job. A network that diverges is a run with the status
     "diverged" and disturbs no other.
     """
-    jobs = list(jobs)
-    runs = dict(train_jobs(jobs, load(data), engine=engine, threads=threads, progress=progress))
-    return [runs[number] for number in range(len(jobs))]
+    (runs,) = fit_groups([(data, jobs)], engine=engine, threads=threads, progress=progress)
+    return runs
+
+
+def fit_groups(
+    groups: Iterable[tuple[object, Iterable[Job]]],
+    *,
+    engine: EngineName | Engine = "native",
+    threads: int | None = None,
+    progress: ProgressCallback | None = None,
+) -> list[list[Run]]:
+    """Train networks on several data sets at once, such as folds: a list of runs for each (data, jobs), in order.
+
+    All of them share the threads as one population, so that none idles while the last networks of a data set train. The
+    runs are bit-identical to those of `fit_many` for each group.
+
+    >>> jobs = [Job(mlp([8]), Recipe(epochs=5), seed) for seed in range(2)]
+    >>> for runs in fit_groups([(load("iris", seed=seed), jobs) for seed in range(3)]):
+    ...     print([run.status for run in runs])
+    ['finished', 'finished']
+    ['finished', 'finished']
+    ['finished', 'finished']
+    """
+    loaded = [(load(data), list(jobs)) for data, jobs in groups]
+    pairs = [(job, data) for data, jobs in loaded for job in jobs]
+    runs = dict(_train(pairs, engine=engine, threads=threads, progress=progress))
+    numbers = iter(range(len(pairs)))
+    return [[runs[next(numbers)] for _ in jobs] for _, jobs in loaded]
 
 
 def train_jobs(
@@ -272,15 +298,24 @@ def train_jobs(
     start: State | None = None,
 ) -> Iterator[tuple[int, Run]]:
     """Yield (number of the job, run) as networks finish, in any order."""
-    jobs = list(jobs)
-    losses = [_loss(job, data) for job in jobs]
+    pairs = [(job, data) for job in jobs]
+    return _train(pairs, engine=engine, threads=threads, progress=progress, start=start)
+
+
+def _train(
+    jobs: Sequence[tuple[Job, Dataset]],
+    *,
+    engine: EngineName | Engine,
+    threads: int | None,
+    progress: ProgressCallback | None,
+    start: State | None = None,
+) -> Iterator[tuple[int, Run]]:
     working = find_engine(engine, threads)
-    plans = _Plans(jobs, losses, data, start)
+    plans = _Plans(jobs, start)
     ticker = _Ticker(progress, working, plans.total_steps(), len(jobs))
-    for encoded, numbers in plans.groups():
-        for at, outcome in working.train((plans.plan(number) for number in numbers), encoded, ticker.tick):
-            ticker.finished(plans.left(numbers[at], outcome))
-            yield numbers[at], plans.run(numbers[at], outcome)
+    for number, outcome in working.train((plans.plan(number) for number in range(len(jobs))), ticker.tick):
+        ticker.finished(plans.left(number, outcome))
+        yield number, plans.run(number, outcome)
 
 
 def find_engine(engine: EngineName | Engine, threads: int | None = None) -> Engine:
@@ -300,58 +335,63 @@ _SHARED = 1024  # at most so many different plans are kept in mind: each has a l
 class _Plans:
     """Jobs turned into plans, one at a time: a population's initial weights need not exist all at once."""
 
-    def __init__(self, jobs: Sequence[Job], losses: Sequence[Loss], data: Dataset, start: State | None) -> None:
-        self.jobs, self.losses, self.data, self.start = jobs, losses, data, start
-        self.rows = len(data.train)
-        self._shared: dict[tuple[int, int], partial[Plan]] = {}
-        self._drawn: tuple[tuple[int, int, int], Vector] = ((0, 0, 0), np.zeros(0))
-
-    def groups(self) -> Iterator[tuple[EngineData, list[int]]]:
-        """The jobs whose losses compare with the same targets, together."""
-        groups: dict[int, list[int]] = {}
-        for number, loss in enumerate(self.losses):
-            groups.setdefault(target_columns(self.data, loss), []).append(number)
-        for numbers in groups.values():
-            yield engine_data(self.data, self.losses[numbers[0]]), numbers
+    def __init__(self, jobs: Sequence[tuple[Job, Dataset]], start: State | None) -> None:
+        self.jobs, self.start = jobs, start
+        self.losses = [_loss(job, data) for job, data in jobs]
+        self._encoded: dict[tuple[int, int], EngineData] = {}
+        self._shared: dict[tuple[int, int, int], partial[Plan]] = {}
+        self._drawn: tuple[tuple[int, int, int, int], Vector] = ((0, 0, 0, 0), np.zeros(0))
 
     def total_steps(self) -> int:
         done = 0 if self.start is None else self.start.step
-        return max(sum(_steps(self.rows, job.recipe) for job in self.jobs) - done, 1)
+        return max(sum(map(self._steps, range(len(self.jobs)))) - done, 1)
 
     def left(self, number: int, outcome: Outcome) -> int:
         """Updates that a network which ended early did not make."""
-        return _steps(self.rows, self.jobs[number].recipe) - outcome.state.step
+        return self._steps(number) - outcome.state.step
+
+    def _steps(self, number: int) -> int:
+        job, data = self.jobs[number]
+        return _steps(len(data.train), job.recipe)
 
     def layers(self, number: int) -> tuple[Layer, ...]:
         return cast(tuple[Layer, ...], self._all_but_seed(number).keywords["layers"])
 
     def plan(self, number: int) -> Plan:
-        return self._all_but_seed(number)(seed=self.jobs[number].seed, start=self.start or self._fresh(number))
+        return self._all_but_seed(number)(seed=self.jobs[number][0].seed, start=self.start or self._fresh(number))
 
     def _all_but_seed(self, number: int) -> partial[Plan]:
-        """What jobs with the same network and recipe share. By identity: to compare them takes longer than the rest."""
-        job = self.jobs[number]
-        key = (id(job.network), id(job.recipe))
+        """What jobs with the same network, recipe and data share. By identity: comparing takes longer than the rest."""
+        job, data = self.jobs[number]
+        key = (id(job.network), id(job.recipe), id(data))
         if key not in self._shared:
             if len(self._shared) == _SHARED:
                 self._shared.clear()
-            self._shared[key] = _all_but_seed(job, self.losses[number], self.data)
+            self._shared[key] = partial(_all_but_seed(job, self.losses[number], data), data=self._engine_data(number))
         return self._shared[key]
+
+    def _engine_data(self, number: int) -> EngineData:
+        """The data set of a job, once for all losses that compare with the same targets."""
+        data, loss = self.jobs[number][1], self.losses[number]
+        key = (id(data), target_columns(data, loss))
+        if key not in self._encoded:
+            self._encoded[key] = engine_data(data, loss)
+        return self._encoded[key]
 
     def _fresh(self, number: int) -> State:
         """The start of a new training. A comparison trains one network from one seed by many recipes in a row."""
-        job, layers = self.jobs[number], self.layers(number)
-        key, parameters = (id(job.network), layers[-1].n_out, job.seed), self._drawn[1]
+        job, layers = self.jobs[number][0], self.layers(number)
+        key, parameters = (id(job.network), layers[0].n_in, layers[-1].n_out, job.seed), self._drawn[1]
         if key != self._drawn[0]:
             parameters = job.network.initial(layers[0].n_in, layers[-1].n_out, job.seed)
             self._drawn = key, parameters
         return State(parameters, np.zeros((len(job.recipe.optimizer.state), len(parameters)), np.float32))
 
     def run(self, number: int, outcome: Outcome) -> Run:
-        job = self.jobs[number]
+        job, data = self.jobs[number]
         return Run(
             job.network, job.recipe, job.seed, self.losses[number], self.layers(number),
-            self.data.encoding, self.data.fingerprint, outcome,
+            data.encoding, data.fingerprint, outcome,
         )  # fmt: skip
 
 

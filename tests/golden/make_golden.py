@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import mpmath
@@ -192,6 +193,11 @@ def measured(name: str, loss: Callable[..., Tensor], prediction: Array, target: 
     yield f"{name}:gradient", gradient.numpy()
 
 
+def smooth_binary(prediction: Tensor, target: Tensor, reduction: str) -> Tensor:
+    """Binary cross-entropy with the target 0.8 y + 0.1; PyTorch has no smoothing of its own here."""
+    return functional.binary_cross_entropy_with_logits(prediction, 0.8 * target + 0.1, reduction=reduction)
+
+
 def losses() -> Iterator[tuple[str, Array]]:
     """Every elementwise loss, and softmax cross-entropy with class numbers as its target."""
     random = np.random.default_rng(1)
@@ -205,6 +211,10 @@ def losses() -> Iterator[tuple[str, Array]]:
     logits[11] = [-1e4, 1e4, 1e4, 3.0, 3.0]
     classes = np.array([0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 3])
     yield from measured("softmax_cross_entropy", functional.cross_entropy, logits, torch.tensor(classes))
+    smoothed = partial(functional.cross_entropy, label_smoothing=0.1)
+    yield from measured("softmax_cross_entropy(smoothing=0.1)", smoothed, logits, torch.tensor(classes))
+    prediction, target = pairs("binary_cross_entropy", random)
+    yield from measured("binary_cross_entropy(smoothing=0.2)", smooth_binary, prediction, torch.tensor(target))
 
 
 # --------------------------------------------------------------------------------------------------------------------

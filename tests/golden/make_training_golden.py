@@ -1,14 +1,15 @@
-"""Make training.npz: whole trainings of three small networks by PyTorch in float64.
+"""Make training.npz: whole trainings of small networks by PyTorch in float64.
 
 Run it where PyTorch is installed (the tests themselves read only the file):
 
     python tests/golden/make_training_golden.py
 
-A case has the arrays ":X", ":Y", ":labels" of the training part, ":start" (initial parameters), ":parameters" (after
-every epoch), ":losses" (row-weighted mean of an epoch's batch losses, before the updates), and ":flow", the gradient
-flow of all rows after the last epoch: [layer, quantity] in the order of `QUANTITIES`. Parameters are one vector,
-W [n_in, n_out] by rows, then b, layer by layer. The order of the rows is the counter-based shuffle of the engines,
-here in Python's whole numbers; "order:<seed>:<epoch>:<n>" holds some of its values.
+A case has the arrays ":X", ":Y", ":labels" of the training part, ":weights" of its rows (none: empty), ":start"
+(initial parameters), ":parameters" (after every epoch), ":losses" (mean of an epoch's batch losses by their rows,
+before the updates), and ":flow", the gradient flow of all rows after the last epoch: [layer, quantity] in the order of
+`QUANTITIES`. Parameters are one vector, W [n_in, n_out] by rows, then b, layer by layer. The order of the rows is the
+counter-based shuffle of the engines, here in Python's whole numbers; "order:<seed>:<epoch>:<n>" holds some of its
+values.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +45,31 @@ CASES: dict[str, dict[str, Any]] = {
         "sizes": [4, 6, 6, 1], "activation": "sigmoid", "loss": "binary_cross_entropy", "optimizer": "sgd(lr=2.0)",
         "batch_size": 8, "clip_norm": 0.2, "seed": 3,
     },
+    "weighted-numbers": {
+        "sizes": [4, 7, 2], "activation": "tanh", "loss": "squared_error", "optimizer": "momentum(lr=0.05)",
+        "batch_size": 8, "clip_norm": None, "seed": 4, "weighted": True,
+    },
+    "weighted-smooth-classes": {
+        "sizes": [5, 8, 3], "activation": "tanh", "loss": "softmax_cross_entropy(smoothing=0.1)",
+        "optimizer": "adam(lr=0.03)", "batch_size": 8, "clip_norm": 0.5, "seed": 5, "weighted": True,
+    },
+    "weighted-two-classes": {
+        "sizes": [4, 6, 1], "activation": "sigmoid", "loss": "binary_cross_entropy", "optimizer": "sgd(lr=2.0)",
+        "batch_size": 8, "clip_norm": None, "seed": 6, "weighted": True,
+    },
+    "smooth-two-classes": {
+        "sizes": [4, 6, 1], "activation": "tanh", "loss": "binary_cross_entropy(smoothing=0.2)",
+        "optimizer": "adam(lr=0.03)", "batch_size": 8, "clip_norm": None, "seed": 7,
+    },
 }  # fmt: skip
 
 PHI: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid}
-LOSS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+LOSS: dict[str, Callable[..., Tensor]] = {
     "softmax_cross_entropy": functional.cross_entropy,
+    "softmax_cross_entropy(smoothing=0.1)": partial(functional.cross_entropy, label_smoothing=0.1),
     "squared_error": functional.mse_loss,
     "binary_cross_entropy": functional.binary_cross_entropy_with_logits,
+    "binary_cross_entropy(smoothing=0.2)": lambda p, y: functional.binary_cross_entropy_with_logits(p, 0.8 * y + 0.1),
 }
 OPTIMIZER: dict[str, Callable[[list[Tensor]], torch.optim.Optimizer]] = {
     "adam(lr=0.03)": lambda parameters: torch.optim.Adam(parameters, 0.03),
@@ -134,12 +154,21 @@ def rms(x: Tensor) -> float:
     return float(torch.sqrt(torch.mean(x.detach() ** 2)))
 
 
-def flow(case: dict[str, Any], parameters: list[Tensor], before: list[Tensor], X: Tensor, target: Tensor) -> Array:
+def mean_loss(case: dict[str, Any], outputs: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """The mean over rows and outputs, each row times its weight if there are weights."""
+    if not len(weights):
+        return LOSS[case["loss"]](outputs, target)
+    return (LOSS[case["loss"]](outputs, target, reduction="none").reshape(len(weights), -1) * weights[:, None]).mean()
+
+
+def flow(
+    case: dict[str, Any], parameters: list[Tensor], before: list[Tensor], X: Tensor, target: Tensor, weights: Tensor
+) -> Array:
     """Every quantity of the gradient flow by automatic differentiation."""
     for p in parameters:
         p.grad = None
     zs, activations = forward(case, parameters, X)
-    LOSS[case["loss"]](activations[-1], target).backward()
+    mean_loss(case, activations[-1], target, weights).backward()
     rows = []
     for layer, (z, a) in enumerate(zip(zs, activations, strict=True)):
         W, W_before = parameters[2 * layer], before[2 * layer]
@@ -162,8 +191,14 @@ def training(name: str, case: dict[str, Any]) -> Iterator[tuple[str, Array]]:
     X, Y, labels = problem(case)
     yield from ((f"{name}:X", X), (f"{name}:Y", Y), (f"{name}:labels", labels))
     inputs = torch.tensor(X.astype(np.float64))
-    is_softmax = case["loss"] == "softmax_cross_entropy"
+    is_softmax = case["loss"].startswith("softmax_cross_entropy")
     target = torch.tensor(labels.astype(np.int64)) if is_softmax else torch.tensor(Y.astype(np.float64))
+    counts = np.zeros(0, np.float32)
+    if case.get("weighted"):
+        counts = np.random.default_rng(case["seed"]).gamma(1.0, size=ROWS).astype(np.float32)
+        counts[::7] = 0
+    yield f"{name}:weights", counts
+    weights = torch.tensor(counts.astype(np.float64))
     parameters = initial(case)
     yield f"{name}:start", vector(parameters)
     optimizer = OPTIMIZER[case["optimizer"]](parameters)
@@ -173,7 +208,8 @@ def training(name: str, case: dict[str, Any]) -> Iterator[tuple[str, Array]]:
         for start in range(0, ROWS, case["batch_size"]):
             batch = rows[start : start + case["batch_size"]]
             optimizer.zero_grad()
-            loss = LOSS[case["loss"]](forward(case, parameters, inputs[batch])[1][-1], target[batch])
+            outputs = forward(case, parameters, inputs[batch])[1][-1]
+            loss = mean_loss(case, outputs, target[batch], weights[batch] if len(weights) else weights)
             loss.backward()
             if case["clip_norm"]:
                 torch.nn.utils.clip_grad_norm_(parameters, case["clip_norm"])
@@ -183,7 +219,7 @@ def training(name: str, case: dict[str, Any]) -> Iterator[tuple[str, Array]]:
         after.append(vector(parameters))
         losses.append(total / ROWS)
     yield from ((f"{name}:parameters", np.array(after)), (f"{name}:losses", np.array(losses)))
-    yield f"{name}:flow", flow(case, parameters, before, inputs, target)
+    yield f"{name}:flow", flow(case, parameters, before, inputs, target, weights)
 
 
 def main() -> None:

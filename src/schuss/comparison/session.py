@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
+
 from schuss import runfile
 from schuss.comparison.budget import Budget
 from schuss.comparison.competitors import Competitor, Entrant
@@ -101,8 +103,17 @@ def _described(name: str, data: Dataset) -> dict[str, Any]:
         "n_inputs": data.n_inputs,
         "rows": [len(data.train), len(data.valid), len(data.test)],
         "classes": len(data.classes),
+        "guess": _guess(data),
         "notes": list(data.notes),
     }
+
+
+def _guess(data: Dataset) -> float:
+    """The validation score of who always says what is most frequent in training, or about the mean: R² is 0."""
+    if data.task == "regression":
+        return 0.0
+    labels, counts = np.unique(data.train.y, return_counts=True)
+    return float(np.mean(data.valid.y == labels[counts.argmax()]))
 
 
 class _Place(NamedTuple):

@@ -18,11 +18,13 @@ from schuss.comparison.competitors import FLOW_AXES, Competitor, varying
 from schuss.comparison.profiles import Profile, best_of_k, performance_profile, sensitivity
 from schuss.comparison.ranking import Ranked, final_scores, ranking, times_to_target
 from schuss.comparison.records import Curves, Row, curves, flows
+from schuss.comparison.report import report_html, summary_html
 from schuss.comparison.storage import Arrays, Comparison, StudyFile
 from schuss.comparison.verdict import verdict
 from schuss.errors import InvalidInput, unknown_name
 from schuss.insight.gradient_flow import FlowHistory, GradientFlow, hidden_flow
 from schuss.network import Network
+from schuss.writing import write_atomically
 
 if TYPE_CHECKING:
     import os
@@ -72,6 +74,8 @@ class Study:
         """The study of one of its data sets alone."""
         if data not in self.tasks:
             raise unknown_name("data set", data, self.tasks)
+        if len(self.tasks) == 1:
+            return self  # with the ranking, if it was made
         return replace(self._only(lambda row: row.data == data), tasks={data: self.tasks[data]})
 
     def _only(self, wanted: Callable[[Row], bool]) -> Study:
@@ -206,6 +210,13 @@ class Study:
         """The ranking as a text table."""
         return tables.as_text(tables.ranking_table(self))
 
+    def report(self, path: str | os.PathLike[str]) -> None:
+        """Write the report: one HTML file with verdict, charts and every setting, which needs nothing else.
+
+        >>> open_study("iris.study").report("iris.html")  # doctest: +SKIP
+        """
+        write_atomically(Path(path), report_html(self).encode())
+
     def plot(self, ax: Axes | None = None) -> Axes:
         """Test scores as a table of activations × optimizers, each at its chosen learning rate."""
         return charts.score_table(self._drawn(), ax)
@@ -231,6 +242,9 @@ class Study:
             return competitor._replace(optimizer=competitor.label(axes))
 
         return replace(alone, rows=tuple(row._replace(competitor=named(row.competitor)) for row in self.rows))
+
+    def _repr_html_(self) -> str:
+        return summary_html(self)
 
     def __repr__(self) -> str:
         best = f", best {self.ranking[0].competitor.label(self.axes)}" if self.rows else ""

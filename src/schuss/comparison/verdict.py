@@ -44,7 +44,7 @@ def verdict(study: Study) -> str:
     found = [ranked for ranked in study.ranking if not math.isnan(ranked.test_score)]
     if not found:
         return "No competitor of this comparison has reached a result on fresh seeds."
-    parts = [_best(study, found), _alike(study, found), *_passes(study, found), *_widened(study)]
+    parts = [_best(study, found), _alike(study, found), *passes(study, found), *widened(study)]
     diverged = sum(row.status == "diverged" for row in study.rows)
     parts.append(f"{diverged or 'None'} of {len(study.rows)} networks diverged.")
     return " ".join(parts)
@@ -74,7 +74,7 @@ def _alike(study: Study, found: Sequence[Ranked]) -> str:
     return f"Not distinguishable from it: {named}{more}."
 
 
-def _passes(study: Study, found: Sequence[Ranked]) -> list[str]:
+def passes(study: Study, found: Sequence[Ranked]) -> list[str]:
     """What gradient descent loses by its few updates, if all had the same passes over the data."""
     reached = {name: [r.test_score for r in found if r.optimizer == name] for name in ("gd", "sgd")}
     if not all(reached.values()) or study.budget.seconds is not None:
@@ -88,7 +88,8 @@ def _span(scores: Sequence[float]) -> str:
     return f"{high:.3f}" if len(scores) == 1 else f"{low:.3f} to {high:.3f}"
 
 
-def _widened(study: Study) -> list[str]:
+def widened(study: Study) -> list[str]:
+    """Whose ranges of learning rates were widened."""
     first = study.asked.get("trials", math.inf)
     more = [(row.data, row.competitor) for row in study.rows if row.stage == "trial" and row.trial >= first]
     if not more:

@@ -43,6 +43,7 @@ class Group(NamedTuple):
 
 
 Ticks = Callable[[float], None]
+Chunk = list[Group]
 
 
 class Workers(Protocol):
@@ -82,11 +83,11 @@ class Joblib:
 
     def train(self, groups: Iterable[Group], tick: Ticks) -> Iterator[tuple[bytes, Record]]:
         """The networks of a chunk together, as soon as all of them are finished. SchussError if workers keep dying."""
-        chunks = dict(enumerate(chunk for group in groups for chunk in cut(group, self._seconds)))
+        chunks = dict(enumerate(cut(groups, self._seconds)))
         for _ in range(ATTEMPTS):
             try:
                 for number, records in self._results(chunks):
-                    yield from zip([each.key for each in chunks.pop(number).wanted], records, strict=True)
+                    yield from zip([each.key for each in _networks(chunks.pop(number))], records, strict=True)
                     tick(0.0)
                 return
             except Exception as error:
@@ -103,7 +104,7 @@ class Joblib:
             self._costs[kind] = seconds_per_epoch(data, job, NativeEngine(1, self.instruction_set))
         return self._costs[kind] * job.recipe.epochs
 
-    def _results(self, chunks: dict[int, Group]) -> Iterator[tuple[int, list[Record]]]:
+    def _results(self, chunks: dict[int, Chunk]) -> Iterator[tuple[int, list[Record]]]:
         from joblib import Parallel, delayed
 
         work = delayed(train_chunk)
@@ -112,28 +113,32 @@ class Joblib:
         yield from results
 
 
-def train_chunk(number: int, chunk: Group, instruction_set: str, threads: int) -> tuple[int, list[Record]]:
+def train_chunk(number: int, chunk: Chunk, instruction_set: str, threads: int) -> tuple[int, list[Record]]:
     """Train a chunk on a worker: its number and its records, in the order of its networks."""
-    engine = NativeEngine(threads, instruction_set)
-    found = dict(Threads(engine).train([chunk], lambda _: None))
-    return number, [found[each.key] for each in chunk.wanted]
+    found = dict(Threads(NativeEngine(threads, instruction_set)).train(chunk, lambda _: None))
+    return number, [found[each.key] for each in _networks(chunk)]
 
 
-def cut(group: Group, seconds: Callable[[Dataset, Job], float]) -> list[Group]:
-    """Chunks of at least CHUNK_SECONDS of work; all of it in one, where there is less."""
-    chunks: list[list[Wanted]] = [[]]
+def _networks(chunk: Chunk) -> list[Wanted]:
+    return [each for group in chunk for each in group.wanted]
+
+
+def cut(groups: Iterable[Group], seconds: Callable[[Dataset, Job], float]) -> Iterator[Chunk]:
+    """Chunks of at least CHUNK_SECONDS of work; the last one has what is left over, if that is less."""
+    chunk: list[Group] = []
     spent = 0.0
-    for each in group.wanted:
-        if spent >= CHUNK_SECONDS:
-            chunks.append([])
-            spent = 0.0
-        chunks[-1].append(each)
-        spent += seconds(group.data, each.job)
-    if spent < CHUNK_SECONDS and len(chunks) > 1:
-        rest = chunks.pop()
-        chunks[-1] += rest
-    data = group.data.without_table()
-    return [Group(data, chunk) for chunk in chunks if chunk]
+    for group in groups:
+        data, wanted = group.data.without_table(), list[Wanted]()
+        for each in group.wanted:
+            wanted.append(each)
+            spent += seconds(group.data, each.job)
+            if spent >= CHUNK_SECONDS:
+                yield [*chunk, Group(data, wanted)]
+                chunk, wanted, spent = [], [], 0.0
+        if wanted:
+            chunk.append(Group(data, wanted))
+    if chunk:
+        yield chunk
 
 
 def seconds_per_epoch(data: Dataset, job: Job, engine: Engine) -> float:

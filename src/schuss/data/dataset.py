@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss.data.columns import check_unique, column, quoted
+from schuss.data.columns import as_array, check_unique, column, quoted
 from schuss.data.encoding import Encoding, Label, Target, Task, learn_encoding, numbers
 from schuss.data.files import as_path, exists, read_arrays
 from schuss.data.problems import PROBLEMS, built_in
@@ -52,10 +52,24 @@ class Part:
     y
         Classification: int64 [n], the index of the class. Regression: float32 [n, k], standardized on the training
         part.
+    weights
+        None, or how much each row counts in the loss and the score: numbers [n], none negative, not all 0. With mean 1
+        over the training part, as `load` scales them, the steps of training stay as large as without.
+
+    Raises
+    ------
+    DataError
+        For other weights.
     """
 
     X: NDArray[np.float32]
     y: NDArray[np.int64] | NDArray[np.float32]
+    weights: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the weights."""
+        if self.weights is not None:
+            object.__setattr__(self, "weights", _row_weights(self.weights, len(self)).astype(np.float32))
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -112,7 +126,7 @@ class Dataset:
         """SHA-256 of the arrays and the encoding, in hexadecimal: equal for equal data, whatever its name."""
         digest = hashlib.sha256(json.dumps(self.encoding.to_json(), sort_keys=True).encode())
         for part in (self.train, self.valid, self.test):
-            for array in (part.X, part.y):
+            for array in (part.X, part.y) if part.weights is None else (part.X, part.y, part.weights):
                 digest.update(f"{array.dtype.str}{array.shape}".encode())
                 digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
@@ -136,6 +150,7 @@ class RawTable:
     notes: tuple[str, ...] = ()
     task: Task | None = None
     is_split: bool = True
+    weights: NDArray[np.float64] | None = None
 
 
 def load(
@@ -148,6 +163,7 @@ def load(
     seed: int = 0,
     standardize: bool = True,
     name: str | None = None,
+    weights: object = None,
 ) -> Dataset:
     """Make a `Dataset` of a built-in problem, a file, arrays or a data frame.
 
@@ -171,6 +187,9 @@ def load(
         Bring numbers, the target of a regression included, to mean 0 and standard deviation 1 on the training part.
     name
         What to call the dataset; the name of the file or problem if left out.
+    weights
+        How much each row of the source counts in losses and scores, [n], none negative; only their ratios matter. They
+        change neither the split nor how columns are encoded.
 
     Raises
     ------
@@ -188,17 +207,23 @@ def load(
     (('f', 'm'), ['m', 'f', 'f'])
     """
     if isinstance(source, Dataset):
+        if weights is not None:
+            raise DataError("a Dataset is returned as it is, but weights were given; give them where it is loaded.")
         return source
     _check_split(valid, test, seed)
-    table, kind = raw_table(source, target, task=task)
+    table, kind = raw_table(source, target, task=task, weights=weights)
     return _dataset(table, kind, name or table.name, (valid, test), standardize, task is None, seed)
 
 
-def raw_table(source: object, target: object = None, *, task: str | None = None) -> tuple[RawTable, Task]:
+def raw_table(
+    source: object, target: object = None, *, task: str | None = None, weights: object = None
+) -> tuple[RawTable, Task]:
     """The rows of a source that have a target, as they are, and the task; arguments and errors are those of `load`."""
     if task is not None and task not in TASKS:
         raise unknown_name("task", str(task), TASKS)
     table = _read(source, target)
+    if weights is not None:
+        table = replace(table, weights=_row_weights(weights, table.inputs.height))
     _check_inputs(table.inputs)
     table = _without_missing_targets(table)
     return table, task or table.task or inferred_task(table.targets)
@@ -211,7 +236,8 @@ def _dataset(
     y, meaning, rows = _encode_target(table, kind, (*shares, seed), standardize, is_inferred=is_inferred)
     encoding, notes = learn_encoding(table.inputs[rows[0]], meaning, standardize=standardize)
     X = encoding.transform(table.inputs)
-    train, validation, judging = (Part(X[chosen], y[chosen]) for chosen in rows)
+    w = _scaled(table.weights, rows[0])
+    train, validation, judging = (Part(X[part], y[part], None if w is None else w[part]) for part in rows)
     again = partial(_dataset, table, kind, name, shares, standardize, is_inferred) if table.is_split else None
     return Dataset(name, kind, train, validation, judging, encoding, table.notes + notes, again)
 
@@ -282,8 +308,13 @@ def _without_missing_targets(table: RawTable) -> RawTable:
     if not known.any():
         raise DataError(f"the target {quoted(table.targets.columns)} has no values; choose another target.")
     note = f"{(~known).sum()} of {len(known)} rows have no value of the target and are not used"
-    inputs, targets = table.inputs.filter(known), table.targets.filter(known)
-    return RawTable(table.name, inputs, targets, (*table.notes, note), table.task, table.is_split)
+    return replace(
+        table,
+        inputs=table.inputs.filter(known),
+        targets=table.targets.filter(known),
+        notes=(*table.notes, note),
+        weights=None if table.weights is None else table.weights[known.to_numpy()],
+    )
 
 
 def _check_types(table: pl.DataFrame) -> None:
@@ -325,6 +356,26 @@ def _encode_target(
     rows = split_rows(np.zeros(n, dtype=np.int64), *split) if table.is_split else whole
     y, meaning = encode_quantities(values, table.targets.columns, rows[0], standardize=standardize)
     return y, meaning, rows
+
+
+# ---------------------------------------------------------------------------------------------- weights
+
+
+def _row_weights(values: object, n: int) -> NDArray[np.float64]:
+    weights = as_array("weights", values)
+    if weights.shape != (n,) or weights.dtype.kind not in "biuf":
+        raise DataError(f"weights must be {n} numbers, one a row, but are {weights.dtype} of shape {weights.shape}.")
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
+        raise DataError("weights must be finite, none negative, and not all 0 in any part (train, valid, test).")
+    return weights.astype(np.float64)
+
+
+def _scaled(weights: NDArray[np.float64] | None, train: Rows) -> NDArray[np.float32] | None:
+    """With mean 1 over the training part."""
+    if weights is None:
+        return None
+    scaled: NDArray[np.float32] = (weights / _row_weights(weights[train], len(train)).mean()).astype(np.float32)
+    return scaled
 
 
 # ---------------------------------------------------------------------------------------------- the split

@@ -38,15 +38,32 @@ HISTORY = ("step", "epoch", "seconds", "train_loss", "valid_loss", "score")
 SAMPLE_ROWS = 128  # the gradient flow is measured on the first rows of the training part, at most so many
 NORM_EPSILON = 1e-5  # added to every variance that is divided by, as in PyTorch
 BATCH_MOMENTUM = 0.1  # the share of a batch in the running statistics of batch_norm, as in PyTorch
+NO_WEIGHTS = np.zeros(0, np.float32)  # of rows that all count 1
 SATURATED_BELOW = 0.01  # a unit is saturated on a row where |φ′| is below this share of its usual slope
 
 
 class EnginePart(NamedTuple):
-    """Rows as an engine takes them: inputs X [n, d], targets Y [n, k], class numbers [n] (none for regression)."""
+    """Rows as an engine takes them: inputs X [n, d], targets Y [n, k], class numbers [n] (none for regression).
+
+    With weights [n] row i counts w_i times: the loss of a batch of B rows is Σ w_i·loss_i / B, as in PyTorch the mean
+    of reduction="none" times w; that of a part, when it is evaluated, Σ w_i·loss_i / Σ w_i, and so for the score.
+    Weights with mean 1 over the training part leave the size of the steps as it is. Without any, every row counts 1.
+    """
 
     X: NDArray[np.float32]
     Y: NDArray[np.float32]
     labels: NDArray[np.int32]
+    weights: NDArray[np.float32] = NO_WEIGHTS
+
+    def rows(self, chosen: NDArray[np.int64] | slice) -> EnginePart:
+        """Some of the rows."""
+        labels, weights = self.labels, self.weights
+        return EnginePart(
+            self.X[chosen],
+            self.Y[chosen],
+            labels[chosen] if len(labels) else labels,
+            weights[chosen] if len(weights) else weights,
+        )
 
 
 class EngineData(NamedTuple):
@@ -72,7 +89,7 @@ class State:
 
 @dataclass(frozen=True)
 class Plan:
-    """One network to train.
+    """One network to train, and on what.
 
     `learning_rates` holds the rate of every step of the whole training, schedule applied. `watch` holds the epochs
     after which the flow is measured; 0 is before training. A `batch_size` of at least the number of rows is the full
@@ -80,6 +97,7 @@ class Plan:
     """
 
     layers: tuple[Layer, ...]
+    data: EngineData
     loss: Loss
     optimizer: Optimizer
     learning_rates: NDArray[np.float64]
@@ -116,10 +134,8 @@ class Outcome:
 class Engine(Protocol):
     """What an engine can do."""
 
-    def train(
-        self, plans: Iterable[Plan], data: EngineData, tick: Callable[[], None] = ...
-    ) -> Iterator[tuple[int, Outcome]]:
-        """Train every plan; yield (number of the plan, outcome) as they finish, in any order.
+    def train(self, plans: Iterable[Plan], tick: Callable[[], None] = ...) -> Iterator[tuple[int, Outcome]]:
+        """Train every plan, each on its own data; yield (number of the plan, outcome) as they finish, in any order.
 
         Plans are taken as they are needed, so a long list of them costs no memory. `tick` is called now and then while
         work goes on. Closing the iterator, or an interrupt, cancels what is still running.

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schuss.data import Dataset, Part
-from schuss.engines import EngineData, EnginePart
+from schuss.engines import NO_WEIGHTS, EngineData, EnginePart
 from schuss.errors import InvalidInput
 from schuss.losses import Loss, binary_cross_entropy, softmax_cross_entropy, squared_error
 
@@ -50,10 +50,11 @@ def engine_data(data: Dataset, loss: Loss) -> EngineData:
 
 
 def _part(data: Dataset, part: Part, columns: int) -> EnginePart:
+    weights = NO_WEIGHTS if part.weights is None else part.weights
     if data.task == "regression":
-        return EnginePart(part.X, part.y.astype(np.float32), np.zeros(0, np.int32))
+        return EnginePart(part.X, part.y.astype(np.float32), np.zeros(0, np.int32), weights)
     labels = part.y.astype(np.int32)
-    return EnginePart(part.X, _targets(labels, columns), labels)
+    return EnginePart(part.X, _targets(labels, columns), labels, weights)
 
 
 def _targets(labels: NDArray[np.int32], columns: int) -> NDArray[np.float32]:

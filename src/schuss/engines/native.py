@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from schuss import _native
-from schuss.engines import EngineData, Outcome, Plan, State, Vector
+from schuss.engines import EngineData, EnginePart, Outcome, Plan, State, Vector
 from schuss.errors import InvalidInput, SchussError, positive_integer
 from schuss.layers import Layer
 from schuss.programs import OPERATIONS, Instruction, Program
@@ -52,15 +52,12 @@ class NativeEngine:
         self._steps_done = 0
         self._trainers: list[_native.Trainer] = []
 
-    def train(
-        self, plans: Iterable[Plan], data: EngineData, tick: Callable[[], None] = lambda: None
-    ) -> Iterator[tuple[int, Outcome]]:
+    def train(self, plans: Iterable[Plan], tick: Callable[[], None] = lambda: None) -> Iterator[tuple[int, Outcome]]:
         """Train every plan; yield (number of the plan, outcome) as they finish.
 
         SchussError if the engine failed on a network, for want of memory.
         """
-        parts = [(_array(p.X, np.float32), _array(p.Y, np.float32), _array(p.labels, np.int32)) for p in data]
-        trainer = _native.Trainer(parts, self.threads, self.instruction_set)
+        trainer = _native.Trainer(self.threads, self.instruction_set)
         self._trainers.append(trainer)
         waiting = _Waiting(plans, self.threads)
         try:
@@ -142,6 +139,9 @@ def _instructions(code: Sequence[Instruction]) -> NDArray[np.int32]:
     return np.array(rows, dtype=np.int32).reshape(-1, 5)
 
 
+_Network: TypeAlias = tuple[int, _native.Plan, _native.Data, dict[str, Any]]
+
+
 class _Waiting:
     """Plans on their way to the engine: what a population shares is encoded once, and few are encoded ahead."""
 
@@ -151,13 +151,15 @@ class _Waiting:
         self._sizes: dict[int, int] = {}  # how many numbers each network takes that is not back yet
         self._size = 0
         self._encoded: dict[Hashable, tuple[Any, _native.Plan]] = {}
+        self._data: dict[int, tuple[EngineData, _native.Data]] = {}
 
-    def following(self) -> list[tuple[int, _native.Plan, dict[str, Any]]]:
+    def following(self) -> list[_Network]:
         """The next networks to hand over, at most _AT_ONCE."""
-        networks: list[tuple[int, _native.Plan, dict[str, Any]]] = []
+        networks: list[_Network] = []
         while len(networks) < _AT_ONCE and self._has_room() and (following := next(self._plans, None)) is not None:
             number, plan = following
-            networks.append((number, self._shared(plan), {"seed": plan.seed, **_encoded_state(plan.start)}))
+            start = {"seed": plan.seed, **_encoded_state(plan.start)}
+            networks.append((number, self._shared(plan), self._data_of(plan), start))
             self._sizes[number] = plan.start.parameters.size + plan.start.moments.size
             self._size += self._sizes[number]
         return networks
@@ -169,7 +171,7 @@ class _Waiting:
         return len(self._sizes) < self._fewest or (len(self._sizes) < _AHEAD and self._size < _AHEAD_NUMBERS)
 
     def _shared(self, plan: Plan) -> _native.Plan:
-        """All of a plan but its seed and start. By identity: to compare takes longer than all the rest."""
+        """All of a plan but its data, seed and start. By identity: to compare takes longer than all the rest."""
         parts = plan.layers, plan.loss, plan.optimizer, plan.learning_rates, plan.watch
         key = (*map(id, parts), plan.batch_size, plan.epochs, plan.patience, plan.clip_norm)
         if key not in self._encoded:
@@ -177,6 +179,24 @@ class _Waiting:
                 self._encoded.clear()
             self._encoded[key] = parts, _encoded_plan(plan)  # the parts stay alive, so that nothing else gets their ids
         return self._encoded[key][1]
+
+    def _data_of(self, plan: Plan) -> _native.Data:
+        if id(plan.data) not in self._data:
+            self._data[id(plan.data)] = plan.data, _encoded_data(plan.data)
+        return self._data[id(plan.data)][1]
+
+
+def _encoded_data(data: EngineData) -> _native.Data:
+    """The parts as arrays of the engine's types; where only some have weights, the rows of the others weigh 1."""
+    has_weights = any(len(part.weights) for part in data)
+    return _native.Data([_encoded_part(part, has_weights) for part in data])
+
+
+def _encoded_part(part: EnginePart, has_weights: bool) -> _native.Part:
+    X, Y, labels, weights = part
+    if has_weights and not len(weights):
+        weights = np.ones(len(X), np.float32)
+    return _array(X, np.float32), _array(Y, np.float32), _array(labels, np.int32), _array(weights, np.float32)
 
 
 def _encoded_layers(layers: Sequence[Layer]) -> dict[str, Any]:
@@ -197,6 +217,7 @@ def _encoded_plan(plan: Plan) -> _native.Plan:
             **_encoded_layers(plan.layers),
             "loss": None if plan.loss.program is None else _encoded(plan.loss.program),
             "threshold": plan.loss.threshold,
+            "smoothing": plan.loss.smoothing,
             "optimizer": _encoded(plan.optimizer.program),
             "hyperparameters": [value for _, value in plan.optimizer.settings],
             "lr_index": names.index("lr"),

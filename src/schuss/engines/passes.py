@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss.engines import BATCH_MOMENTUM, NORM_EPSILON, Vector
+from schuss.engines import BATCH_MOMENTUM, NO_WEIGHTS, NORM_EPSILON, Vector
 from schuss.engines.counters import kept_units
 from schuss.layers import Layer
 from schuss.losses import Loss
@@ -28,6 +28,11 @@ def weights(layers: Sequence[Layer], parameters: NDArray[Float]) -> list[tuple[N
             at = end
         views.append(tuple(arrays))
     return views
+
+
+def weighted(values: Vector, row_weights: Vector) -> Vector:
+    """Values of rows, [n] or [n, k], times the rows' weights, if they have any."""
+    return values * row_weights.reshape(-1, *[1] * (values.ndim - 1)) if len(row_weights) else values
 
 
 # ---------------------------------------------------------------------------------------------- normalization
@@ -133,7 +138,12 @@ def forward(
 
 @np.errstate(all="ignore")
 def backward(
-    layers: Sequence[Layer], parameters: Vector, passed: Pass, loss: Loss, target: Vector
+    layers: Sequence[Layer],
+    parameters: Vector,
+    passed: Pass,
+    loss: Loss,
+    target: Vector,
+    row_weights: Vector = NO_WEIGHTS,
 ) -> tuple[Vector, list[Vector]]:
     """Back-propagation: the gradient of the mean loss as one vector, and ∂loss/∂z of every layer [rows, units].
 
@@ -143,7 +153,8 @@ def backward(
     deltas: list[Vector] = []
     # The mean is over rows, and over outputs too unless the loss is softmax's, which prices a whole row.
     priced = passed.outputs.shape[0] if loss.expression is None else passed.outputs.size
-    slopes = {len(layers): loss.slopes(passed.outputs, target) / priced}  # ∂loss/∂value, summed over those who read it
+    slope_of_outputs = weighted(loss.slopes(passed.outputs, target), row_weights) / priced
+    slopes = {len(layers): slope_of_outputs}  # ∂loss/∂value, summed over those who read it
     pairs = list(zip(layers, weights(layers, parameters), weights(layers, gradient), strict=True))
     for number in reversed(range(len(layers))):
         layer, arrays, gradients = pairs[number]

@@ -27,7 +27,7 @@ from schuss.engines import (
     Vector,
 )
 from schuss.engines.counters import epoch_order
-from schuss.engines.passes import Pass, backward, forward, is_trained, running_statistics, weights
+from schuss.engines.passes import Pass, backward, forward, is_trained, running_statistics, weighted, weights
 from schuss.layers import Layer
 from schuss.losses import Loss
 
@@ -39,13 +39,10 @@ class ReferenceEngine:
         self.dtype = np.dtype(dtype)
         self._steps = 0
 
-    def train(
-        self, plans: Iterable[Plan], data: EngineData, tick: Callable[[], None] = lambda: None
-    ) -> Iterator[tuple[int, Outcome]]:
+    def train(self, plans: Iterable[Plan], tick: Callable[[], None] = lambda: None) -> Iterator[tuple[int, Outcome]]:
         """Train every plan, in order."""
-        parts = EngineData(*(EnginePart(p.X.astype(self.dtype), p.Y.astype(self.dtype), p.labels) for p in data))
         for number, plan in enumerate(plans):
-            yield number, _Training(plan, parts, self.dtype, self._count(tick)).run()
+            yield number, _Training(plan, self.dtype, self._count(tick)).run()
 
     def predict(self, layers: Sequence[Layer], parameters: Vector, X: NDArray[np.float32]) -> NDArray[np.float32]:
         """The outputs of the last layer, [rows, n_out]."""
@@ -71,19 +68,29 @@ def targets_of(loss: Loss, part: EnginePart) -> NDArray[Any]:
     return part.labels if loss.expression is None else part.Y
 
 
+def batch_loss(loss: Loss, outputs: Vector, part: EnginePart) -> float:
+    """(1/n) Σ wᵢ·lossᵢ over the n rows of a batch."""
+    return float(np.mean(weighted(loss.values(outputs, targets_of(loss, part)), part.weights)))
+
+
 @np.errstate(all="ignore")
 def score(loss: Loss, outputs: Vector, part: EnginePart) -> float:
-    """Accuracy for classes; R² for numbers: 1 − the squared error over that of the constant mean."""
+    """Accuracy for classes; R² for numbers: 1 − the squared error over that of the constant mean. Rows are weighted."""
     if len(part.labels):
         chosen = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > loss.threshold
-        return float(np.mean(chosen == part.labels))
-    spread = np.sum((part.Y - part.Y.mean(axis=0)) ** 2)
-    return float(1 - np.sum((part.Y - outputs) ** 2) / spread) if spread > 0 else math.nan
+        return float(np.mean(weighted(chosen == part.labels, part.weights)) / _mean_weight(part))
+    center = weighted(part.Y, part.weights).mean(axis=0) / _mean_weight(part)
+    spread = np.sum(weighted((part.Y - center) ** 2, part.weights))
+    return float(1 - np.sum(weighted((part.Y - outputs) ** 2, part.weights)) / spread) if spread > 0 else math.nan
+
+
+def _mean_weight(part: EnginePart) -> np.float64:
+    return np.mean(part.weights, dtype=np.float64) if len(part.weights) else np.float64(1)
 
 
 def sample(part: EnginePart) -> EnginePart:
     """The first rows of a part, on which the gradient flow is measured."""
-    return EnginePart(part.X[:SAMPLE_ROWS], part.Y[:SAMPLE_ROWS], part.labels[:SAMPLE_ROWS])
+    return part.rows(slice(SAMPLE_ROWS))
 
 
 @np.errstate(all="ignore")
@@ -98,7 +105,7 @@ def measure(
     rows = sample(part)
     exact = parameters.astype(np.float64)
     passed = forward(layers, exact, rows.X.astype(np.float64), batch_statistics=True)
-    gradient, deltas = backward(layers, exact, passed, loss, targets_of(loss, rows))
+    gradient, deltas = backward(layers, exact, passed, loss, targets_of(loss, rows), rows.weights)
     after = weights(layers, exact)
     before = weights(layers, exact if previous is None else previous.astype(np.float64))
     result = np.empty((len(layers), len(QUANTITIES)))
@@ -136,8 +143,9 @@ class _Diverged(Exception):
 class _Training:
     """One network on its way through the epochs."""
 
-    def __init__(self, plan: Plan, data: EngineData, dtype: np.dtype[Any], after_step: Callable[[], None]) -> None:
-        self.plan, self.data, self.after_step = plan, data, after_step
+    def __init__(self, plan: Plan, dtype: np.dtype[Any], after_step: Callable[[], None]) -> None:
+        self.plan, self.after_step = plan, after_step
+        self.data = EngineData(*(p._replace(X=p.X.astype(dtype), Y=p.Y.astype(dtype)) for p in plan.data))
         self.parameters = plan.start.parameters.astype(dtype)
         self.moments = plan.start.moments.astype(dtype)
         self.statistics = ~is_trained(plan.layers)
@@ -173,9 +181,7 @@ class _Training:
         total = 0.0
         for start in range(0, n, self.plan.batch_size):
             rows = order[start : start + self.plan.batch_size]
-            total += len(rows) * self.update(
-                EnginePart(train.X[rows], train.Y[rows], train.labels[rows] if len(train.labels) else train.labels)
-            )
+            total += len(rows) * self.update(train.rows(rows))
         self.epoch += 1
         valid_loss, valid_score, passed = self.evaluate(self.data.valid)
         self.history.append(
@@ -192,10 +198,10 @@ class _Training:
         plan = self.plan
         passed = forward(plan.layers, self.parameters, batch.X, batch_statistics=True, dropout=(plan.seed, self.step))
         target = targets_of(plan.loss, batch)
-        loss = plan.loss(passed.outputs, target)
+        loss = batch_loss(plan.loss, passed.outputs, batch)
         if not math.isfinite(loss):
             raise _Diverged(self.step + 1, passed)
-        gradient, _ = backward(plan.layers, self.parameters, passed, plan.loss, target)
+        gradient, _ = backward(plan.layers, self.parameters, passed, plan.loss, target, batch.weights)
         if plan.clip_norm is not None:
             norm = math.sqrt(np.sum(np.square(gradient, dtype=np.float64)))
             gradient *= min(1.0, plan.clip_norm / (norm + 1e-6))  # 1e-6 as in PyTorch's clip_grad_norm_
@@ -211,7 +217,7 @@ class _Training:
 
     def evaluate(self, part: EnginePart, parameters: Vector | None = None) -> tuple[float, float, Pass]:
         passed = forward(self.plan.layers, self.parameters if parameters is None else parameters, part.X)
-        loss = self.plan.loss(passed.outputs, targets_of(self.plan.loss, part))
+        loss = float(batch_loss(self.plan.loss, passed.outputs, part) / _mean_weight(part))
         return loss, score(self.plan.loss, passed.outputs, part), passed
 
     def watch(self) -> None:

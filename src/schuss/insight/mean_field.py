@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from schuss import tables
 from schuss.activations import Activation
 from schuss.engines import EnginePart, Vector
-from schuss.engines.passes import weights
+from schuss.engines.passes import weighted, weights
 from schuss.engines.reference import sample, targets_of
 from schuss.errors import NoTheory
 from schuss.gaussian import Moments, moments
@@ -194,7 +194,7 @@ def _output_slopes(layer: Layer, loss: Loss, q: Array, bias_mean: float, rows: E
     for normal in np.random.default_rng(0).standard_normal((_DRAWS, len(q), layer.n_out)):
         z = bias_mean + np.sqrt(q)[:, None] * normal
         slopes = loss.slopes(layer.activation(z), targets_of(loss, rows)) * layer.activation.slope(z)
-        total += np.mean(slopes**2, axis=1)
+        total += np.mean(weighted(slopes, rows.weights) ** 2, axis=1)
     outputs = 1 if loss.expression is None else layer.n_out  # all losses but softmax's are a mean over outputs
     return total / _DRAWS / outputs**2
 

@@ -61,6 +61,7 @@ from schuss.interfaces.options import (
     Pictures,
     Plot,
     Quiet,
+    ReportPath,
     Residual,
     Residuals,
     Resume,
@@ -195,19 +196,20 @@ def compare(
     threads: Threads = None,
     dask: DaskAddress = None,
     quiet: Quiet = False,
+    report: ReportPath = None,
     json: Json = None,
     plot: Plot = False,
     out: Pictures = None,
 ) -> None:
     """Which activation with which optimizer learns best on this data?
 
-    $ schuss compare digits
+    $ schuss compare digits --report report.html
 
     $ schuss compare churn.csv --target Exited --activations relu,gelu --optimizers sgd,adam
 
     $ schuss compare digits wine --depth 2,8 --activations relu,"mine = z * sigmoid(1.7 * z)"
     """
-    output = Output(json, folder(plot, out))
+    output = Output(json, folder(plot, out), [report])
     datasets = [_dataset(each, target, task, alone=len(data) == 1) for each in data]
     for dataset in datasets:
         output.show_data(dataset)
@@ -238,7 +240,7 @@ def compare(
     except sc.Interrupted as interrupt:
         found, code = interrupt.study, INTERRUPTED
         typer.echo(f"{interrupt}; what is finished follows.", err=True)
-    describe.report(found, output)
+    describe.show_study(found, output, report)
     raise typer.Exit(code)
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def report(study: sc.Study, output: Output) -> None:
-    """A comparison: gradient flow, ranking, verdict, speed and pictures; what there is of it after an interrupt."""
+def show_study(study: sc.Study, output: Output, report: Path | None = None) -> None:
+    """A comparison: gradient flow, ranking, verdict, speed, pictures and report; or what there is of it."""
     output.write_json(study.to_json)
     if study.rows:
         if study.flows:
@@ -28,6 +28,9 @@ def report(study: sc.Study, output: Output) -> None:
         output.show(study.summary(), networks_in_words(study))
         for data in study.tasks:
             draw(study.of(data), output)
+    if report is not None:
+        study.report(report)
+        output.show(f"report: {report}")
     if study.path is not None:
         unfinished = len(study.rows) < study.expected
         output.show(f"study: {study.path}{'; the same command goes on with it' if unfinished else ''}")

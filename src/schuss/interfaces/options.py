@@ -113,6 +113,7 @@ MaybeSeed: TypeAlias = Annotated[int | None, _option("N", SEED, unset="0", callb
 Seeds: TypeAlias = Annotated[int, _option("N", "Fresh seeds to judge the chosen trials on.")]
 STUDY = "Keep every network there, and go on where it stopped; - keeps nothing."
 StudyPath: TypeAlias = Annotated[str | None, _option("FILE", STUDY, unset=f"a new file in {PICTURES}")]
+ReportPath: TypeAlias = Annotated[Path | None, _option("FILE", "Write the report there: one HTML file.")]
 Threads: TypeAlias = Annotated[int | None, _option("N", "Cores to use; no result depends on it.", unset="all")]
 DASK = "Train on the workers of a Dask scheduler, such as tcp://10.0.0.1:8786."
 DaskAddress: TypeAlias = Annotated[str | None, _option("ADDRESS", DASK, unset="this machine")]

@@ -98,10 +98,15 @@ class Finding:
 
     @property
     def chosen(self) -> Trial | None:
-        """The least change that restores learning, else the one that helps most; None where nothing helps."""
+        """The least change that restores learning, else the one that helps most; None where nothing helps.
+
+        One that lowers the validation score is chosen only where all that help do.
+        """
         cured = [trial for trial in self.tried if trial.cured]
         helping = sorted((trial for trial in self.tried if trial.helps), key=lambda trial: -trial.after.learned)
-        return next(iter([*cured, *helping]), None)
+        found = [*cured, *helping]
+        harmless = [trial for trial in found if trial.after.valid_score >= self.before.valid_score]
+        return next(iter([*harmless, *found]), None)
 
     @property
     def cure(self) -> Cure | None:

@@ -14,7 +14,7 @@ from schuss.wording import MISSING, mean_and_spread, significant
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from schuss.insight.diagnosis.findings import Diagnosis, Finding, Result
+    from schuss.insight.diagnosis.findings import Diagnosis, Finding, Result, Trial
     from schuss.network import Network
 
 _WIDTH = 79
@@ -126,16 +126,7 @@ def _layers(numbers: tuple[int, ...]) -> str:
 def _rows(finding: Finding) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("as it is", *_cells(finding.before), "")]
     for trial in finding.tried:
-        word = (
-            "the cure"
-            if trial is finding.chosen and trial.cured
-            else "cures"
-            if trial.cured
-            else "helps"
-            if trial.helps
-            else "does not help"
-        )
-        rows.append((trial.cure.change, *_cells(trial.after), word))
+        rows.append((trial.cure.change, *_cells(trial.after), _verdict(trial, finding)))
     return rows
 
 
@@ -147,3 +138,11 @@ def _cells(result: Result) -> tuple[str, str, str]:
         mean_and_spread(result.valid_score, math.nan),
         significant(result.first_layer),
     )
+
+
+def _verdict(trial: Trial, finding: Finding) -> str:
+    if trial is finding.chosen:
+        return "the cure" if trial.cured else "the best"
+    if trial.cured:
+        return "cures"
+    return "helps" if trial.helps else "does not help"
