@@ -101,8 +101,9 @@ class Problem:
     target: Target
 
     def part(self, X: Inputs, rows: Places) -> Part:
-        """Some of the rows, encoded."""
-        return Part(X[rows], self.y[rows])
+        """Some of the rows, encoded, with weights of mean 1; none where all count the same."""
+        w = self.weights[rows]
+        return Part(X[rows], self.y[rows], None if np.ptp(w) == 0 else (w / w.mean()).astype(np.float32))
 
     def price(self, rows: Places) -> Callable[[Numbers], float]:
         """Of predictions for some rows: mean log-loss, or mean squared error in units of the target's deviation."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from schuss.data import Dataset
 from schuss.tabular.ensemble import Ensemble, Plan
-from schuss.training import Job, Progress, ProgressCallback, Run, fit_many
+from schuss.training import Job, Progress, ProgressCallback, Run, fit_groups
 
-AT_ONCE = 2**28  # bytes of data sets that are held at a time; each member has its own, of its fold and kind
+AT_ONCE = 2**29  # bytes of data sets that are held at a time; each member has its own, of its fold and kind
 
 
 def train(plans: Sequence[Plan], *, threads: int, progress: ProgressCallback | None = None) -> list[Ensemble]:
@@ -39,10 +38,3 @@ def _batches(groups: Iterable[tuple[Dataset, list[Job]]]) -> Iterator[list[tuple
             batch, size = [], 0
     if batch:
         yield batch
-
-
-def fit_groups(
-    groups: Sequence[tuple[Dataset, list[Job]]], *, threads: int, progress: ProgressCallback | None = None
-) -> list[list[Run]]:
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(lambda group: fit_many(group[1], group[0], threads=1), groups))
