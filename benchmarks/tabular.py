@@ -185,7 +185,7 @@ def measured(method: str, table: Table, seed: int) -> Figure:
 # ---------------------------------------------------------------------------------------------- report
 
 ABOUT = """\
-Mean over {tables} tables and {splits} random splits of each: 64 % to train, 16 % to validate or to train, 20 % to judge.
+Mean over {tables} tables and {splits} random splits of each: 64 % to train, 16 % to validate or train, 20 % to judge.
 Log-loss and RMSE (as a share of the target's deviation): the smaller the better. In brackets a 95 % bootstrap interval,
 over the tables, of what a method is worse than the first one; where it holds 0, these tables cannot tell the two apart.
 Seconds are those of all {fits} fits, side by side on {cores} cores ({processor}).

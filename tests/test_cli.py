@@ -933,7 +933,7 @@ def test_progress_outside_of_a_terminal_is_a_line_now_and_then(
 
 
 def test_a_file_without_a_network_gets_an_ensemble(schuss: Schuss, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("schuss.interfaces.estimators.EPOCHS", 3)
+    monkeypatch.setattr("schuss.tabular.members.EPOCHS", 3)
     data = table(Path("data.csv"), "height,weight,kind", [(a, b, "cat" if c else "dog") for a, b, c in rows()])
     ended = schuss("fit", data, "--save", "e.schuss", "--json", "r.json", "--plot")
     assert ended.code == 0
@@ -952,7 +952,7 @@ def test_a_file_without_a_network_gets_an_ensemble(schuss: Schuss, monkeypatch: 
 
 
 def test_an_ensemble_predicts_numbers_under_the_targets_name(schuss: Schuss, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("schuss.interfaces.estimators.EPOCHS", 3)
+    monkeypatch.setattr("schuss.tabular.members.EPOCHS", 3)
     data = table(Path("data.csv"), "a,b,price", [(a, b, 1000 + 100 * a) for a, b, _ in rows()])
     ended = schuss("fit", data, "--target", "price", "--task", "regression", "--save", "e.schuss", "--seed", 4)
     assert "root mean squared error" in ended.out

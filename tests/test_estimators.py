@@ -151,7 +151,7 @@ def test_conventional_errors(flowers: tuple[Rows, NDArray[np.int64]]) -> None:
         classifier().fit(np.where(X.max() == X, np.inf, X), y)
     with pytest.raises(ValueError, match="one class only"):
         classifier().fit(X, np.zeros(len(X)))
-    with pytest.raises(ValueError, match="eval_set has the class 2"):
+    with pytest.raises(ValueError, match="the class 2 in y"):
         classifier().fit(X[y < 2], y[y < 2], eval_set=(X, y))
 
 
@@ -190,6 +190,66 @@ def test_without_early_stopping_every_network_trains_on_all_rows_to_the_end(
     assert all(run.outcome.state.best is None for run in model.runs_)
     assert model.history_["step"][0, -1] == 8 * -(-len(flowers[0]) // 32)
     np.testing.assert_allclose(model.ensemble_.weights, 0.25)
+
+
+def test_partial_fit_is_an_epoch_of_a_plain_training(flowers: tuple[Rows, NDArray[np.int64]]) -> None:
+    X, y = flowers
+    settings = {"ensemble": 1, "hidden": (8,), "optimizer": "sgd", "learning_rate": 0.05, "batch_size": 150}
+    parts = classifier(**settings)
+    for _ in range(3):
+        parts.partial_fit(X, y)
+    whole = classifier(**settings, early_stopping=False, epochs=3)
+    training = whole.plan(X, y)
+    (run,) = sc.fit_many(
+        [sc.Job(training.jobs[0].network, sc.Recipe("sgd(lr=0.05)", batch_size=150, epochs=3), training.jobs[0].seed)],
+        next(training.groups())[0],
+    )
+    np.testing.assert_array_equal(parts.runs_[0].parameters, run.parameters)
+    np.testing.assert_array_equal(parts.history_["epoch"], [[1, 2, 3]])
+
+
+def test_partial_fit_takes_what_comes(mixed: tuple[pd.DataFrame, NDArray[np.int64]]) -> None:
+    frame, y = mixed
+    model = classifier(ensemble="auto", learning_rate=1e-2)
+    model.partial_fit(frame[:40], np.zeros(40), classes=[0, 1], sample_weight=np.full(40, 1e-3))
+    assert len(model.runs_) == 4
+    for start in [*range(40, 300, 52)] * 8:
+        model.partial_fit(frame[start : start + 52], y[start : start + 52])
+    assert model.score(frame, y) > 0.8
+    with pytest.raises(ValueError, match="the class 2 in y"):
+        model.partial_fit(frame, y + 1)
+
+
+def test_a_warm_start_begins_where_the_last_fit_ended(patients: tuple[Rows, Rows]) -> None:
+    model = regressor(warm_start=True, epochs=10).fit(*patients)
+    before = [run.outcome.losses[1] for run in model.runs_]
+    model.set_params(learning_rate=1e-7).fit(*patients)
+    np.testing.assert_allclose([run.history["valid_loss"][0] for run in model.runs_], before, rtol=1e-3)
+    with pytest.raises(ValueError, match="now others are given"):
+        model.set_params(hidden=(4,)).fit(*patients)
+
+
+def test_smooth_labels_make_modest_probabilities(flowers: tuple[Rows, NDArray[np.int64]]) -> None:
+    X, y = flowers
+    sharp, smooth = (classifier(epochs=60, label_smoothing=s).fit(X, y).predict_proba(X).max() for s in (0.0, 0.3))
+    assert smooth < 0.9 < sharp
+
+
+def test_another_loss_sees_outliers_otherwise() -> None:
+    X = np.random.default_rng(0).normal(size=(300, 1))
+    y = np.where(np.arange(300) % 10 == 0, 1000.0, 0.0)
+    models = [regressor(epochs=60, loss=loss).fit(X, y) for loss in ("squared_error", "absolute_error")]
+    mean, median = (model.predict(X).mean() for model in models)
+    assert abs(mean - 100) < 30
+    assert abs(median) < 30
+
+
+def test_a_table_of_constant_columns_gives_the_shares_of_the_classes() -> None:
+    model = classifier(early_stopping=False, learning_rate=0.01, epochs=200)
+    p = model.fit(np.ones((40, 2)), np.arange(40) % 4 == 0).predict_proba([[1, 1]])
+    np.testing.assert_allclose(p, [[0.75, 0.25]], atol=0.03)
+    with pytest.raises(ValueError, match="folds need different ones"):
+        classifier().fit(np.ones((40, 2)), np.arange(40) % 2)
 
 
 def test_a_network_that_diverges_does_not_count(patients: tuple[Rows, Rows]) -> None:

@@ -145,7 +145,7 @@ def _describe(content: Content) -> dict[str, Any]:
         "network": network_json(content.network),
         "recipe": recipe_json(content.recipe),
         "seed": content.seed,
-        "loss": _loss(content.loss),
+        "loss": loss_json(content.loss),
         "sizes": [content.layers[0].n_in, content.layers[-1].n_out],
         "encoding": content.encoding.to_json(),
         "fingerprint": content.fingerprint,
@@ -166,7 +166,7 @@ def recipe_json(recipe: Recipe) -> dict[str, Any]:
     """A recipe as plain values, its optimizer, loss and schedule as formulas."""
     return {
         "optimizer": optimizer_json(recipe.optimizer),
-        "loss": None if recipe.loss is None else _loss(recipe.loss),
+        "loss": None if recipe.loss is None else loss_json(recipe.loss),
         "batch_size": recipe.batch_size,
         "epochs": recipe.epochs,
         "schedule": {**_definition(recipe.schedule), "formula": formulas.text(recipe.schedule.formula)},
@@ -202,7 +202,8 @@ def activation_json(activation: Activation) -> dict[str, Any]:
     return {**_definition(activation), "formula": formulas.text(activation.formula)}
 
 
-def _loss(loss: Loss) -> dict[str, Any]:
+def loss_json(loss: Loss) -> dict[str, Any]:
+    """A loss as plain values."""
     formula = None if loss.formula is None else formulas.text(loss.formula)
     return {**_definition(loss), "formula": formula, "threshold": loss.threshold}
 
@@ -242,7 +243,7 @@ def unpack(d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Content:
     if d["format"] != FORMAT:
         raise RunFileError(f"this version reads run files of format {FORMAT}, but this file has format {d['format']}.")
     network, recipe = network_from_json(d["network"]), _restored_recipe(d["recipe"])
-    loss = _restored_loss(d["loss"])
+    loss = loss_from_json(d["loss"])
     n_inputs, n_outputs = (positive_integer("a size", size) for size in d["sizes"])
     layers = network.layers(n_inputs, n_outputs)
     encoding = Encoding.from_json(d["encoding"])
@@ -287,7 +288,8 @@ def activation_from_json(d: dict[str, Any]) -> Activation:
     return Activation(name=str(d["name"]), formula=formula, settings=settings, defaults=_settings(d, "defaults"))
 
 
-def _restored_loss(d: dict[str, Any]) -> Loss:
+def loss_from_json(d: dict[str, Any]) -> Loss:
+    """The loss that `loss_json` described."""
     settings = _settings(d, "settings")
     names = ["prediction", "target", *(name for name, _ in settings)]
     formula = None if d["formula"] is None else formulas.parse(d["formula"], names)
@@ -314,7 +316,7 @@ def optimizer_from_json(d: dict[str, Any]) -> Optimizer:
 def _restored_recipe(d: dict[str, Any]) -> Recipe:
     return Recipe(
         optimizer=optimizer_from_json(d["optimizer"]),
-        loss=None if d["loss"] is None else _restored_loss(d["loss"]),
+        loss=None if d["loss"] is None else loss_from_json(d["loss"]),
         batch_size=d["batch_size"],
         epochs=d["epochs"],
         schedule=_restored_schedule(d["schedule"]),

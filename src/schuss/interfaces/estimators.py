@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -30,13 +31,15 @@ from schuss.data.reading import is_table, read_table
 from schuss.errors import InvalidInput, RunFileError, positive_integer, positive_number
 from schuss.insight.gradient_flow import FlowHistory
 from schuss.interfaces.progress import shown_progress
+from schuss.losses import Loss, binary_cross_entropy, find_loss, softmax_cross_entropy
 from schuss.optimizers import Optimizer, find_optimizer
 from schuss.recipe import Recipe
-from schuss.schedules import cosine
+from schuss.schedules import constant, cosine
 from schuss.tabular import ensemblefile, population
 from schuss.tabular.columns import Columns, Table, learn_columns
+from schuss.tabular.continuing import one_more_epoch
 from schuss.tabular.ensemble import Ensemble, Plan, Problem, class_problem, number_problem, planned
-from schuss.tabular.members import EPOCHS, FOLDS, STYLES, WIDTHS, Training, usual_batch
+from schuss.tabular.members import FOLDS, STYLES, WIDTHS, Training, usual_batch, usual_epochs
 from schuss.training import Run
 
 if TYPE_CHECKING:
@@ -85,6 +88,9 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         self
         """
         plan = self.plan(X, y, sample_weight, eval_set)
+        return self._train(plan)
+
+    def _train(self, plan: Plan) -> Self:
         with shown_progress() if self.verbose else nullcontext() as progress:
             (self.ensemble_,) = population.train([plan], threads=self.threads(), progress=progress)
         return self
@@ -93,20 +99,43 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         """Everything before the training: what is learned from the columns, the folds, the networks."""
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
-        table = self._table(X, reset=True)
+        before = getattr(self, "ensemble_", None) if self.warm_start else None
+        table = self._table(X, reset=before is None)
         learned = self._learned(table, y, sample_weight)
         judging = None
         if eval_set is not None:
-            judging = self._judging(self._table(eval_set[0], reset=False), eval_set[1], learned)
+            judging = self._more(self._table(eval_set[0], reset=False), eval_set[1], None, learned.target)
         styles, size = self._members()
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        training = self._training(len(learned.y))
-        return planned(learned, self.columns_, styles, size, training, judging=judging, seed=seed)
+        training = self._training(learned)
+        return planned(
+            learned, self.columns_, styles, size, training, judging=judging, before=before, seed=self._seed()
+        )
 
-    def _learned(self, table: Table, y: Any, sample_weight: Any) -> Problem:
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
+        if hasattr(self, "ensemble_"):
+            target = self.ensemble_.runs[0].encoding.target
+            learned = self._more(self._table(X, reset=False), y, sample_weight, target)
+            self.ensemble_ = one_more_epoch(self.ensemble_, learned, threads=self.threads())
+            return self
+        learned = self._learned(self._table(X, reset=True), y, sample_weight, classes)
+        styles, size = self._members()
+        size = len(styles) if isinstance(self.ensemble, str) else size  # without folds, one of each style
+        usual = self._training(learned)
+        training = replace(usual, recipe=replace(usual.recipe, epochs=1, schedule=constant, patience=None))
+        return self._train(planned(learned, self.columns_, styles, size, training, seed=self._seed()))
+
+    def _seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _learned(self, table: Table, y: Any, sample_weight: Any, classes: Any = None) -> Problem:
+        """What is to be learned; sets what y means."""
         raise NotImplementedError
 
-    def _judging(self, table: Table, y: Any, learned: Problem) -> Problem:
+    def _more(self, table: Table, y: Any, sample_weight: Any, target: Target) -> Problem:
+        """Further rows of a target that is known."""
+        raise NotImplementedError
+
+    def _loss(self, learned: Problem) -> Loss:
         raise NotImplementedError
 
     # ------------------------------------------------------------------------------------------ input
@@ -147,14 +176,16 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
             return LIGHT, len(LIGHT) * FOLDS
         return tuple(STYLES), positive_integer("ensemble", self.ensemble)
 
-    def _training(self, rows: int) -> Training:
-        epochs = EPOCHS if self.epochs == "auto" else positive_integer("epochs", self.epochs)
+    def _training(self, learned: Problem) -> Training:
+        rows = len(learned.y)
+        epochs = usual_epochs(rows) if self.epochs == "auto" else positive_integer("epochs", self.epochs)
         return Training(
             widths=WIDTHS if self.hidden == "auto" else _widths(self.hidden),
             activation=None if self.activation == "auto" else self.activation,
             dropout=self.dropout,
             recipe=Recipe(
                 self._rule(),
+                self._loss(learned),
                 batch_size=usual_batch(rows) if self.batch_size == "auto" else self.batch_size,
                 epochs=epochs,
                 schedule=cosine(warmup=WARMUP),
@@ -303,6 +334,8 @@ def _plain(name: str, value: Any) -> Any:
             return {"activation": runfile.activation_json(value)}
         case Optimizer():
             return {"optimizer": runfile.optimizer_json(value)}
+        case Loss():
+            return {"loss": runfile.loss_json(value)}
     raise InvalidInput(f"the parameter {name} is {value!r:.60}, which cannot be saved; give its name instead.")
 
 
@@ -317,6 +350,8 @@ def _restored_value(value: Any) -> Any:
             return {_restored_value(key): _restored_value(each) for key, each in content}
         case "activation":
             return runfile.activation_from_json(content)
+        case "loss":
+            return runfile.loss_from_json(content)
     return runfile.optimizer_from_json(content)
 
 
@@ -350,11 +385,13 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         epochs: int | str = "auto",
         dropout: float = 0.0,
         weight_decay: float = 0.01,
+        label_smoothing: float = 0.0,
         ensemble: int | str = "auto",
         early_stopping: bool = True,
         class_weight: Any = None,
         random_state: Any = None,
         n_jobs: int | None = None,
+        warm_start: bool = False,
         verbose: int = 0,
     ) -> None:
         self.hidden = hidden
@@ -365,32 +402,62 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         self.epochs = epochs
         self.dropout = dropout
         self.weight_decay = weight_decay
+        self.label_smoothing = label_smoothing
         self.ensemble = ensemble
         self.early_stopping = early_stopping
         self.class_weight = class_weight
         self.random_state = random_state
         self.n_jobs = n_jobs
+        self.warm_start = warm_start
         self.verbose = verbose
 
-    def _learned(self, table: Table, y: Any, sample_weight: Any) -> Problem:
+    def partial_fit(
+        self, X: Any, y: Any, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Take one pass over more rows, at the optimizer's own learning rate, without folds.
+
+        The first call learns the preprocessing from its rows, and builds one network of each style, or `ensemble` ones;
+        `classes` are all classes that will come, those of y if not given. Later calls may have other rows.
+        """
+        return self._partial_fit(X, y, sample_weight, classes)
+
+    def _learned(self, table: Table, y: Any, sample_weight: Any, classes: Any = None) -> Problem:
         name, y = _names(y, 1), _labels(table, y)
-        weights = self._weights(sample_weight, len(y))
-        if self.class_weight is not None:
-            weights = compute_sample_weight(self.class_weight, y) * (1.0 if weights is None else weights)
-        self.classes_ = np.unique(y if weights is None else y[weights > 0])  # a class of no weight is none
+        weights = self._weighed(y, sample_weight)
+        known = (y if weights is None else y[weights > 0]) if classes is None else classes
+        self.classes_ = np.unique(known)  # a class of no weight is none
         if len(self.classes_) < 2:
             raise InvalidInput(
                 f"there must be at least two classes, but y has one class only: {self.classes_.tolist()[0]!r}."
             )
-        numbers = np.searchsorted(self.classes_, y)
-        return class_problem(table, numbers, weights, Target(name, "classification", tuple(self.classes_.tolist())))
+        target = Target(name, "classification", tuple(self.classes_.tolist()))
+        return class_problem(table, self._numbers(y, weights), weights, target)
 
-    def _judging(self, table: Table, y: Any, learned: Problem) -> Problem:
+    def _more(self, table: Table, y: Any, sample_weight: Any, target: Target) -> Problem:
         y = _labels(table, y)
-        unknown = np.setdiff1d(y, self.classes_)
+        weights = self._weighed(y, sample_weight)
+        return class_problem(table, self._numbers(y, weights), weights, target)
+
+    def _weighed(self, y: NDArray[Any], sample_weight: Any) -> Numbers | None:
+        """The weight of every row: its own times its class's."""
+        weights = self._weights(sample_weight, len(y))
+        if self.class_weight is None:
+            return weights
+        by_class = np.asarray(compute_sample_weight(self.class_weight, y))
+        return by_class if weights is None else by_class * weights
+
+    def _numbers(self, y: NDArray[Any], weights: Numbers | None) -> NDArray[np.int64]:
+        """The place of every label among the classes; any for rows of no weight."""
+        unknown = np.setdiff1d(y if weights is None else y[weights > 0], self.classes_)
         if len(unknown):
-            raise InvalidInput(f"eval_set has the class {unknown.tolist()[0]!r}, which y has not.")
-        return class_problem(table, np.searchsorted(self.classes_, y), None, learned.target)
+            raise InvalidInput(
+                f"there is the class {unknown.tolist()[0]!r} in y, which is not among the known classes."
+            )
+        return np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)
+
+    def _loss(self, learned: Problem) -> Loss:
+        loss = binary_cross_entropy if len(learned.target.classes) == 2 else softmax_cross_entropy
+        return loss(smoothing=self.label_smoothing)
 
     def _described(self) -> dict[str, Any]:
         return {"classes": self.classes_.tolist(), "dtype": self.classes_.dtype.str}
@@ -445,10 +512,12 @@ class SchussRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         epochs: int | str = "auto",
         dropout: float = 0.0,
         weight_decay: float = 0.01,
+        loss: str | Loss = "squared_error",
         ensemble: int | str = "auto",
         early_stopping: bool = True,
         random_state: Any = None,
         n_jobs: int | None = None,
+        warm_start: bool = False,
         verbose: int = 0,
     ) -> None:
         self.hidden = hidden
@@ -459,10 +528,12 @@ class SchussRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         self.epochs = epochs
         self.dropout = dropout
         self.weight_decay = weight_decay
+        self.loss = loss
         self.ensemble = ensemble
         self.early_stopping = early_stopping
         self.random_state = random_state
         self.n_jobs = n_jobs
+        self.warm_start = warm_start
         self.verbose = verbose
 
     def __sklearn_tags__(self) -> Tags:
@@ -470,15 +541,26 @@ class SchussRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         tags.target_tags.multi_output = True
         return tags
 
-    def _learned(self, table: Table, y: Any, sample_weight: Any) -> Problem:
+    def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
+        """Take one pass over more rows, at the optimizer's own learning rate, without folds.
+
+        The first call learns the preprocessing and the scale of y from its rows, and builds one network of each style,
+        or `ensemble` ones. Later calls may have other rows.
+        """
+        return self._partial_fit(X, y, sample_weight)
+
+    def _learned(self, table: Table, y: Any, sample_weight: Any, classes: Any = None) -> Problem:  # noqa: ARG002
         values = _quantities(table, y)
         self.n_outputs_ = None if values.ndim == 1 else values.shape[1]
         values = values.reshape(len(values), -1)
         return number_problem(table, values, self._weights(sample_weight, len(values)), _names(y, values.shape[1]))
 
-    def _judging(self, table: Table, y: Any, learned: Problem) -> Problem:
+    def _more(self, table: Table, y: Any, sample_weight: Any, target: Target) -> Problem:
         y = _quantities(table, y)
-        return number_problem(table, y.reshape(len(y), -1), None, learned.target.names, learned.target)
+        return number_problem(table, y.reshape(len(y), -1), self._weights(sample_weight, len(y)), target.names, target)
+
+    def _loss(self, learned: Problem) -> Loss:  # noqa: ARG002
+        return find_loss(self.loss)
 
     def _described(self) -> dict[str, Any]:
         return {"n_outputs": self.n_outputs_}

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schuss.data import Dataset, Encoding, Part
 from schuss.data.encoding import Column, Target
+from schuss.engines import State
 from schuss.errors import DataError
 from schuss.tabular.columns import Columns, Table
 from schuss.tabular.kinds import Encoder, Inputs, Kind, learn_encoders
@@ -226,29 +227,47 @@ def planned(
     training: Training,
     *,
     judging: Problem | None = None,
+    before: Ensemble | None = None,
     seed: int,
 ) -> Plan:
     """Plan an ensemble of `size` networks.
 
     They are judged on `judging` and trained on all rows if it is given; else, if the recipe has patience, each is
-    judged on a fold and trained on the other ones.
+    judged on a fold and trained on the other ones. With `before` they keep its preprocessing and begin with its
+    weights.
     """
     random = np.random.default_rng(seed)
-    encoders = learn_encoders(
-        learned.table, columns, learned.weights, {STYLES[s].inputs for s in styles[:size]}, random
-    )
+    kinds = {STYLES[style].inputs for style in styles[:size]}
+    encoders = learn_encoders(learned.table, columns, learned.weights, kinds, random)
+    if not all(encoder.names(columns) for encoder in encoders.values()):
+        raise DataError("no column has any value, so there is nothing to learn from.")
     n_folds = min(FOLDS, int(learned.groups.max()) + 1)
-    if n_folds < 2:
-        raise DataError("there is 1 sample (n_samples=1), or all rows are equal, but two different ones are needed.")
     members = chosen_members(size, styles, n_folds)
     stops = training.recipe.patience is not None
     if stops and judging is None:
+        if n_folds < 2:
+            raise DataError("there is 1 sample (n_samples=1), or all inputs are equal, but folds need different ones.")
         rows = _fold_rows(learned, members, n_folds, random)
     else:
         every = np.arange(len(learned.y))
         rows = [(every, every if judging is None else np.arange(len(judging.y)))] * len(members)
     jobs = tuple(Job(training.network(m.style), training.recipe, int(random.integers(2**63))) for m in members)
+    if before is not None:
+        encoders, jobs = before.encoders, _warm(jobs, learned.target, before)
     return Plan(learned, judging or learned, columns, encoders, tuple(members), jobs, tuple(rows), stops)
+
+
+def _warm(jobs: Sequence[Job], target: Target, before: Ensemble) -> tuple[Job, ...]:
+    """The jobs, beginning with the weights of the networks of `before`."""
+    had = before.runs[0].encoding.target
+    if [run.network for run in before.runs] != [job.network for job in jobs] or had.classes != target.classes:
+        raise DataError("warm_start goes on with the networks and classes of the last fit, but now others are given.")
+    states = [
+        np.zeros((len(job.recipe.optimizer.state), run.parameters.size), np.float32)
+        for run, job in zip(before.runs, jobs, strict=True)
+    ]
+    starts = [State(run.parameters, state) for run, state in zip(before.runs, states, strict=True)]
+    return tuple(replace(job, start=start) for job, start in zip(jobs, starts, strict=True))
 
 
 def _fold_rows(

@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 from schuss import runfile
 from schuss.tabular.columns import Columns
 from schuss.tabular.ensemble import Ensemble
-from schuss.tabular.kinds import Coder, Encoder, Kind, Periodic, Piecewise, Standard
+from schuss.tabular.kinds import KINDS, Coder, Encoder, Kind, Periodic, Piecewise, Standard
 from schuss.tabular.members import STYLES
 from schuss.training import Run
 
 Arrays = dict[str, NDArray[Any]]
-
-_CODERS: dict[Kind, type[Coder]] = {"standard": Standard, "piecewise": Piecewise, "periodic": Periodic}
 
 
 def pack(ensemble: Ensemble) -> tuple[dict[str, Any], Arrays]:
@@ -41,7 +39,7 @@ def pack(ensemble: Ensemble) -> tuple[dict[str, Any], Arrays]:
 def unpack(d: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Ensemble:
     """The ensemble that `pack` described."""
     categories = tuple(None if known is None else tuple(map(str, known)) for known in d["columns"]["categories"])
-    encoders = {kind: _encoder(kind, arrays) for kind in _CODERS if f"{kind}/fill" in arrays}
+    encoders = {kind: _encoder(kind, arrays) for kind in KINDS if f"{kind}/fill" in arrays}
     styles = tuple(map(str, d["styles"]))
     runs = []
     for number, (style, described) in enumerate(zip(styles, d["runs"], strict=True)):
@@ -64,6 +62,11 @@ def _encoder(kind: Kind, arrays: Mapping[str, NDArray[Any]]) -> Encoder:
         return {name: array for name, array in found.items() if "/" not in name}
 
     parts: dict[str, Any] = dict(below(f"{kind}/coder/"))
-    if kind == "periodic":
-        parts["standard"] = Standard(**below(f"{kind}/coder/standard/"))
-    return Encoder(_CODERS[kind](**parts), **below(f"{kind}/"))
+    coder: Coder
+    if "edges" in parts:
+        coder = Piecewise(**parts)
+    elif "frequency" in parts:
+        coder = Periodic(Standard(**below(f"{kind}/coder/standard/")), **parts)
+    else:
+        coder = Standard(**parts)
+    return Encoder(coder, **below(f"{kind}/"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.random import Generator
@@ -21,6 +21,7 @@ from schuss.tabular.columns import Columns, Table
 Numbers = NDArray[np.float64]
 Inputs = NDArray[np.float32]
 Kind: TypeAlias = Literal["standard", "piecewise", "periodic"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 EDGES = 9  # quantiles of the values, and of the different values, between which the piecewise code rises
 NARROWEST = 1e-5  # piece, as a share of the column's reach: a narrower one would be a step, and coarse in 32 bits
@@ -63,9 +64,11 @@ class Piecewise:
     starts: NDArray[np.int64]
 
     @staticmethod
-    def learn(x: Numbers, weights: Numbers) -> Piecewise:
+    def learn(x: Numbers, weights: Numbers) -> Piecewise | Standard:
         """Edges at the quantiles of the values, and of the different values: crowds and plains both get some."""
         found = [_edges(column, weights) for column in x.T]
+        if all(len(edges) < 2 for edges in found):
+            return Standard.learn(x, weights)  # columns that are all constant have no pieces
         return Piecewise(np.concatenate([*found, np.zeros(0)]), np.cumsum([0, *map(len, found)]))
 
     def __call__(self, x: Numbers) -> Inputs:

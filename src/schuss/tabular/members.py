@@ -19,6 +19,8 @@ from schuss.tabular.kinds import Kind
 
 FOLDS = 5
 EPOCHS = 60
+UPDATES = 1_000, 12_500  # a small table is passed over more often until there are so many, a large one less often
+MOST_EPOCHS, FEWEST_EPOCHS = 300, 20
 WIDTHS = (128, 128, 128)
 
 
@@ -92,6 +94,17 @@ class Training:
         """The network of a style."""
         _, usual, build = STYLES[style]
         return build(self.widths, self.activation or usual, self.dropout)
+
+
+def usual_epochs(rows: int) -> int:
+    """Passes over the training rows: more where one pass makes few updates, fewer where it makes many.
+
+    >>> [usual_epochs(rows) for rows in (50, 300, 10_000, 100_000, 1_000_000)]
+    [300, 125, 60, 39, 20]
+    """
+    updates = -(-rows * (FOLDS - 1) // (FOLDS * usual_batch(rows)))  # of one pass over all folds but one
+    fewest, most = (total // updates for total in UPDATES)
+    return max(min(max(EPOCHS, fewest, FEWEST_EPOCHS), most, MOST_EPOCHS), FEWEST_EPOCHS)
 
 
 def usual_batch(rows: int) -> int:
