@@ -245,7 +245,7 @@ def test_another_loss_sees_outliers_otherwise() -> None:
 
 
 def test_a_table_of_constant_columns_gives_the_shares_of_the_classes() -> None:
-    model = classifier(early_stopping=False, learning_rate=0.01, epochs=200)
+    model = classifier(early_stopping=False, learning_rate=0.01, epochs=600)
     p = model.fit(np.ones((40, 2)), np.arange(40) % 4 == 0).predict_proba([[1, 1]])
     np.testing.assert_allclose(p, [[0.75, 0.25]], atol=0.03)
     with pytest.raises(ValueError, match="folds need different ones"):

@@ -134,7 +134,9 @@ def test_standard_inputs_have_mean_0_and_deviation_1() -> None:
 def test_a_constant_column_is_0_whatever_comes_later() -> None:
     constant = Standard.learn(np.full((5, 1), 0.1), np.ones(5))
     np.testing.assert_array_equal(constant(np.array([[0.1], [7.0]])), 0)
-    assert Piecewise.learn(np.full((5, 1), 0.1), np.ones(5))(np.array([[7.0]])).shape == (1, 0)
+    x = np.column_stack([np.full(5, 0.1), np.arange(5)])
+    pieces = Piecewise.learn(x, np.ones(5))
+    np.testing.assert_array_equal(pieces(np.array([[7.0, 2.0]])), pieces(np.array([[0.1, 2.0]])))
 
 
 def test_piecewise_inputs_are_the_formula_of_their_edges() -> None:
