@@ -20,9 +20,8 @@ from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
-from sklearn.utils import Tags, check_array, check_consistent_length, check_random_state, compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils import Tags, check_array, check_random_state, compute_sample_weight
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from schuss import runfile
 from schuss.activations import Activation
@@ -30,6 +29,15 @@ from schuss.data.encoding import Target
 from schuss.data.reading import is_table, read_table
 from schuss.errors import InvalidInput, RunFileError, positive_integer, positive_number
 from schuss.insight.gradient_flow import FlowHistory
+from schuss.interfaces.arguments import (
+    check_cells,
+    labels,
+    plain,
+    quantities,
+    restored,
+    target_names,
+    widths,
+)
 from schuss.interfaces.progress import shown_progress
 from schuss.losses import Loss, binary_cross_entropy, find_loss, softmax_cross_entropy
 from schuss.optimizers import Optimizer, find_optimizer
@@ -149,7 +157,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
                 raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required.")
         else:
             X = validate_data(self, X, dtype=None, ensure_all_finite="allow-nan", reset=reset)
-            _check_cells(X)
+            check_cells(X)
         if reset:
             self.columns_ = learn_columns(X)
         return self.columns_.read(X)
@@ -180,7 +188,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         rows = len(learned.y)
         epochs = usual_epochs(rows) if self.epochs == "auto" else positive_integer("epochs", self.epochs)
         return Training(
-            widths=WIDTHS if self.hidden == "auto" else _widths(self.hidden),
+            widths=WIDTHS if self.hidden == "auto" else widths(self.hidden),
             activation=None if self.activation == "auto" else self.activation,
             dropout=self.dropout,
             recipe=Recipe(
@@ -283,7 +291,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         described, arrays = ensemblefile.pack(self.ensemble_)
         described |= {
             "estimator": type(self).__name__,
-            "parameters": {name: _plain(name, value) for name, value in self.get_params(deep=False).items()},
+            "parameters": {name: plain(name, value) for name, value in self.get_params(deep=False).items()},
             "n_features_in": self.n_features_in_,
             "feature_names_in": getattr(self, "feature_names_in_", np.array([])).tolist(),
         }
@@ -301,7 +309,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
     def _restored(cls, d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Self:
         if d.get("estimator") != cls.__name__:
             raise RunFileError(f"it holds a {d.get('estimator', 'run')}, not a {cls.__name__}.")
-        model = cls(**{name: _restored_value(value) for name, value in d["parameters"].items()})
+        model = cls(**{name: restored(value) for name, value in d["parameters"].items()})
         model.ensemble_ = ensemblefile.unpack(d, arrays)
         model.columns_ = model.ensemble_.columns
         model.n_features_in_ = int(d["n_features_in"])
@@ -317,60 +325,63 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         raise NotImplementedError
 
 
-def _plain(name: str, value: Any) -> Any:
-    """A parameter as JSON can hold it; what is no plain value says in a dictionary of one entry what it is."""
-    match value:
-        case None | bool() | int() | float() | str():
-            return value
-        case np.generic():
-            return value.item()
-        case np.random.RandomState() | np.random.Generator():
-            return None
-        case tuple() | list() | np.ndarray():
-            return {"list": [_plain(name, each) for each in value]}
-        case dict():
-            return {"dict": [[_plain(name, key), _plain(name, each)] for key, each in value.items()]}
-        case Activation():
-            return {"activation": runfile.activation_json(value)}
-        case Optimizer():
-            return {"optimizer": runfile.optimizer_json(value)}
-        case Loss():
-            return {"loss": runfile.loss_json(value)}
-    raise InvalidInput(f"the parameter {name} is {value!r:.60}, which cannot be saved; give its name instead.")
-
-
-def _restored_value(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    ((kind, content),) = value.items()
-    match kind:
-        case "list":
-            return tuple(map(_restored_value, content))
-        case "dict":
-            return {_restored_value(key): _restored_value(each) for key, each in content}
-        case "activation":
-            return runfile.activation_from_json(content)
-        case "loss":
-            return runfile.loss_from_json(content)
-    return runfile.optimizer_from_json(content)
-
-
-def _widths(hidden: Any) -> tuple[int, ...]:
-    if not hasattr(hidden, "__iter__") or isinstance(hidden, str) or not len(hidden):
-        raise InvalidInput(f"hidden must list the units of every layer, such as (128, 128), but is {hidden!r:.60}.")
-    return tuple(positive_integer("the number of units", units) for units in hidden)
-
-
-def _check_cells(X: NDArray[Any]) -> None:
-    """Refuse what is neither number nor text; as an element of an array of objects it would be hard to find."""
-    if X.dtype.kind == "O":
-        for kind in set(map(type, X.flat)):
-            if issubclass(kind, dict | list | tuple | set):
-                raise TypeError(f"a cell of X: the argument must be a string or a real number, not a {kind.__name__}.")
-
-
 class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
-    """An ensemble of networks that tells classes."""
+    """An ensemble of networks that tells classes from the columns of a table.
+
+    Columns may be numbers, text or categories, with gaps; docs/estimators.md says what becomes of them, and what is
+    trained. The rows may come in any order: the same rows give the same networks.
+
+    Parameters
+    ----------
+    hidden
+        The units of every hidden layer; "auto" is (128, 128, 128).
+    activation
+        A name, formula or definition; "auto" is ReLU, and SiLU after waves.
+    optimizer, learning_rate, weight_decay
+        The rule, by name or itself; its learning rate, "auto" being its own; and its weight decay, if it has one. The
+        learning rate rises for 5 % of the training and then falls as a cosine to 0.
+    batch_size
+        Rows of one update; "auto" is 32 to 256, by the number of rows (`schuss.tabular.members.usual_batch`).
+    epochs
+        Passes over the rows; "auto" is 20 to 300, by the number of rows (`schuss.tabular.members.usual_epochs`).
+    dropout
+        The share of every hidden layer's outputs that are 0 in training.
+    label_smoothing
+        The share of each label that is spread over all classes; it makes probabilities modest.
+    ensemble
+        How many networks; "auto" is 20: four styles, each on five folds. "light" is 10: plain and piecewise ones.
+    early_stopping
+        Train every network on all rows but a fold, and keep its best epoch there. False: on all rows, to the end.
+    class_weight
+        Weights by class, or "balanced": so that all classes weigh the same.
+    random_state
+        A number for the same networks every time; None draws one, a RandomState gives one.
+    n_jobs
+        Threads; None takes all cores. No result depends on it.
+    warm_start
+        Begin a further `fit` with the weights and the preprocessing of the last one.
+    verbose
+        1 shows progress.
+
+    Attributes
+    ----------
+    classes_
+        The classes, in the order of the columns of `predict_proba`.
+    n_features_in_, feature_names_in_
+        What the rows looked like; names if they had some.
+    ensemble_
+        The networks, their preprocessing, and how much each counts.
+    runs_, history_, flow_
+        Each network's run; losses and scores of all, [networks, epochs]; the gradient flow of the network that counts
+        most.
+
+    Examples
+    --------
+    >>> frame = {"size": [1.0, 2.0, None, 4.0] * 10, "city": ["Rome", "Oslo"] * 20}
+    >>> model = SchussClassifier(ensemble=2, random_state=0).fit(frame, ["no", "yes", "no", "no"] * 10)
+    >>> model.predict({"size": [2.0], "city": ["Oslo"]}).tolist()
+    ['yes']
+    """
 
     classes_: NDArray[Any]
 
@@ -422,7 +433,7 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         return self._partial_fit(X, y, sample_weight, classes)
 
     def _learned(self, table: Table, y: Any, sample_weight: Any, classes: Any = None) -> Problem:
-        name, y = _names(y, 1), _labels(table, y)
+        name, y = target_names(y, 1), labels(table, y)
         weights = self._weighed(y, sample_weight)
         known = (y if weights is None else y[weights > 0]) if classes is None else classes
         self.classes_ = np.unique(known)  # a class of no weight is none
@@ -434,7 +445,7 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         return class_problem(table, self._numbers(y, weights), weights, target)
 
     def _more(self, table: Table, y: Any, sample_weight: Any, target: Target) -> Problem:
-        y = _labels(table, y)
+        y = labels(table, y)
         weights = self._weighed(y, sample_weight)
         return class_problem(table, self._numbers(y, weights), weights, target)
 
@@ -479,25 +490,25 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         return np.asarray(self.classes_[p.argmax(axis=1)])
 
 
-def _names(y: Any, n: int) -> tuple[str, ...]:
-    """What the columns of y are called: by the data frame or series they came in, or else y, or y0, y1, …"""
-    found = getattr(y, "columns", None)
-    names = tuple(map(str, [getattr(y, "name", None)] if found is None else found))
-    if len(names) == n == len(set(names)) and names != ("None",):
-        return names
-    return ("y",) if n == 1 else tuple(f"y{i}" for i in range(n))
-
-
-def _labels(table: Table, y: Any) -> NDArray[Any]:
-    y = column_or_1d(y, warn=True)
-    check_array(y, ensure_2d=False, dtype=None, input_name="y")
-    check_consistent_length(table.numbers, y)
-    check_classification_targets(y)
-    return np.asarray(y)
-
-
 class SchussRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
-    """An ensemble of networks that predicts numbers."""
+    """An ensemble of networks that predicts numbers from the columns of a table.
+
+    As `SchussClassifier`; the target is standardized, and may be several numbers a row.
+
+    Parameters
+    ----------
+    loss
+        squared_error, absolute_error, huber, or a definition.
+
+    The other parameters and the attributes are those of `SchussClassifier`; label_smoothing, class_weight and classes_
+    have no meaning here.
+
+    Examples
+    --------
+    >>> model = SchussRegressor(ensemble=2, random_state=0).fit({"x": range(100)}, [2.0 * x for x in range(100)])
+    >>> abs(float(model.predict({"x": [50]})[0]) - 100) < 5
+    True
+    """
 
     n_outputs_: int | None
 
@@ -550,13 +561,15 @@ class SchussRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         return self._partial_fit(X, y, sample_weight)
 
     def _learned(self, table: Table, y: Any, sample_weight: Any, classes: Any = None) -> Problem:  # noqa: ARG002
-        values = _quantities(table, y)
+        values = quantities(table, y)
         self.n_outputs_ = None if values.ndim == 1 else values.shape[1]
         values = values.reshape(len(values), -1)
-        return number_problem(table, values, self._weights(sample_weight, len(values)), _names(y, values.shape[1]))
+        return number_problem(
+            table, values, self._weights(sample_weight, len(values)), target_names(y, values.shape[1])
+        )
 
     def _more(self, table: Table, y: Any, sample_weight: Any, target: Target) -> Problem:
-        y = _quantities(table, y)
+        y = quantities(table, y)
         return number_problem(table, y.reshape(len(y), -1), self._weights(sample_weight, len(y)), target.names, target)
 
     def _loss(self, learned: Problem) -> Loss:  # noqa: ARG002
@@ -572,9 +585,3 @@ class SchussRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         """The numbers of each row, [n], or [n, k] where y had k columns."""
         found = self._predicted(X)
         return found[:, 0] if self.n_outputs_ is None else found
-
-
-def _quantities(table: Table, y: Any) -> Numbers:
-    y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
-    check_consistent_length(table.numbers, y)
-    return np.asarray(y)
