@@ -945,3 +945,35 @@ def test_progress_outside_of_a_terminal_is_a_line_now_and_then(
         assert err.startswith(expected)
         assert bool(err) == bool(expected)
         assert "\x1b" not in err
+
+
+# ---------------------------------------------------------------------------------------------- predicting tables
+
+
+def test_a_file_without_a_network_gets_an_ensemble(schuss: Schuss, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("schuss.tabular.members.EPOCHS", 3)
+    data = table(Path("data.csv"), "height,weight,kind", [(a, b, "cat" if c else "dog") for a, b, c in rows()])
+    ended = schuss("fit", data, "--save", "e.schuss", "--json", "r.json", "--plot")
+    assert ended.code == 0
+    assert "12 rows kept aside" in ended.out
+    assert "20 networks count by style: plain" in ended.out
+    assert {"fit-data.png", "fit-data-flow.png"} == {path.name for path in Path("schuss-out").iterdir()}
+    result = json.loads(Path("r.json").read_text())
+    assert set(result["scores"]) == {"accuracy", "log-loss"}
+    assert sum(result["shares"].values()) == pytest.approx(1)
+    new = table(Path("new.csv"), "weight,height", [(b, a) for a, b, _ in rows(5)])
+    lines = list(csv.DictReader(schuss("predict", "e.schuss", new).out.splitlines()))
+    assert list(lines[0]) == ["prediction", "p(cat)", "p(dog)"]
+    for line in lines:
+        assert line["prediction"] == ("cat" if float(line["p(cat)"]) > 0.5 else "dog")
+    assert "'height' is missing" in schuss("predict", "e.schuss", table(Path("less.csv"), "weight", [(1,)])).err
+
+
+def test_an_ensemble_predicts_numbers_under_the_targets_name(schuss: Schuss, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("schuss.tabular.members.EPOCHS", 3)
+    data = table(Path("data.csv"), "a,b,price", [(a, b, 1000 + 100 * a) for a, b, _ in rows()])
+    ended = schuss("fit", data, "--target", "price", "--task", "regression", "--save", "e.schuss", "--seed", 4)
+    assert "root mean squared error" in ended.out
+    lines = list(csv.DictReader(schuss("predict", "e.schuss", data).out.splitlines()))
+    assert list(lines[0]) == ["price"]
+    assert all(800 < float(line["price"]) < 1300 for line in lines)

@@ -9,7 +9,9 @@ Activations and optimizers are here by name (`sc.relu`, `sc.adam`), losses, sche
 (`sc.losses.huber`); everywhere a name in quotes does as well.
 """
 
+from importlib import import_module as _import_module
 from importlib.metadata import version as _version
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from schuss import activations, expressions, initializers, losses, optimizers, schedules
 from schuss.activations import (
@@ -67,19 +69,34 @@ from schuss.recipe import Recipe
 from schuss.schedules import Schedule, schedule
 from schuss.training import Job, Progress, Run, fit, fit_groups, fit_many, load_run
 
+if _TYPE_CHECKING:
+    from schuss.interfaces.estimators import SchussClassifier, SchussRegressor
+    from schuss.interfaces.search import SchussSearchCV
+
 __version__ = _version("schuss")
 
 __all__ = [
     "Activation", "BatchNorm", "Dataset", "Dense", "Diagnosis", "Dropout", "Encoding", "Finding", "FlowHistory",
     "GradientFlow", "Initializer", "Interrupted", "Job", "LayerNorm", "Loss", "Network", "Optimizer", "Part",
-    "Progress", "RMSNorm", "Recipe", "Residual", "Run", "Schedule", "SchussError", "Standing", "Study",
-    "VisitInterrupted", "activation", "activations", "adagrad", "adam", "adamw", "celu", "compare", "doctor", "elu",
-    "expressions", "fit", "fit_groups", "fit_many", "flow", "gd", "gelu", "gelu_tanh", "hard_sigmoid", "hard_silu",
-    "hard_tanh", "identity", "initializer", "initializers", "leaky_relu", "load", "load_run", "log_sigmoid", "loss",
-    "losses", "mish", "mlp", "momentum", "nesterov", "open_study", "optimizer", "optimizers", "preactivations",
-    "relu", "relu6", "rmsprop", "schedule", "schedules", "selu", "sgd", "sigmoid", "silu", "softplus", "softsign",
-    "squared_relu", "squareplus", "tailor", "tanh", "tanh_shrink",
+    "Progress", "RMSNorm", "Recipe", "Residual", "Run", "Schedule", "SchussClassifier", "SchussError",
+    "SchussRegressor", "SchussSearchCV", "Standing", "Study", "VisitInterrupted", "activation", "activations",
+    "adagrad", "adam", "adamw", "celu", "compare", "doctor", "elu", "expressions", "fit", "fit_groups", "fit_many",
+    "flow", "gd", "gelu", "gelu_tanh", "hard_sigmoid", "hard_silu", "hard_tanh", "identity", "initializer",
+    "initializers", "leaky_relu", "load", "load_run", "log_sigmoid", "loss", "losses", "mish", "mlp", "momentum",
+    "nesterov", "open_study", "optimizer", "optimizers", "preactivations", "relu", "relu6", "rmsprop", "schedule",
+    "schedules", "selu", "sgd", "sigmoid", "silu", "softplus", "softsign", "squared_relu", "squareplus", "tailor",
+    "tanh", "tanh_shrink",
 ]  # fmt: skip
+
+
+_ESTIMATORS = {"SchussClassifier": "estimators", "SchussRegressor": "estimators", "SchussSearchCV": "search"}
+
+
+def __getattr__(name: str) -> object:
+    """The estimators are imported when they are asked for: scikit-learn takes longer to import than all the rest."""
+    if name in _ESTIMATORS:
+        return getattr(_import_module(f"schuss.interfaces.{_ESTIMATORS[name]}"), name)
+    raise AttributeError(f"module 'schuss' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,8 @@ from schuss.writing import write_atomically
 
 FORMAT = 2
 
+T = TypeVar("T")
+
 
 class Content(NamedTuple):
     """Everything in a run file, in the order of the fields of a Run."""
@@ -51,24 +53,47 @@ class Content(NamedTuple):
 
 def write(path: Path, content: Content) -> None:
     """Write a run file; an existing one is replaced only when the new one is complete."""
-    from safetensors.numpy import save
-
-    arrays = _arrays(content.outcome)
-    described = json.dumps(_describe(content))
-    raw = save(arrays, metadata={"schuss": described, "digest": _digest(described, arrays)})
-    write_atomically(path, raw)
+    write_file(path, *pack(content))
 
 
 def read(path: Path) -> Content:
     """Read a run file. RunFileError for anything that `write` cannot have written."""
-    described, arrays = _raw(path)
+    return read_file(path, unpack)
+
+
+def pack(content: Content) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """A run as plain values and arrays."""
+    return _describe(content), _arrays(content.outcome)
+
+
+def write_file(path: Path, described: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write plain values and arrays, with a digest of both; an existing file is replaced only by a complete one."""
+    from safetensors.numpy import save
+
+    text = json.dumps(described)
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}  # safetensors ignores strides
+    raw = save(whole, metadata={"schuss": text, "digest": _digest(text, arrays)})
+    write_atomically(path, raw)
+
+
+def read_file(path: Path, restore: Callable[[dict[str, Any], dict[str, NDArray[Any]]], T]) -> T:
+    """What `restore` makes of the values and arrays in a file of `write_file`.
+
+    RunFileError if it was changed, or if `restore` cannot do anything with it.
+    """
+    text, arrays = _raw(path)
     try:
-        return _restore(json.loads(described), arrays)
+        return restore(json.loads(text), arrays)
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, SchussError, RecursionError) as error:
         why = str(error).rstrip(".")
         raise RunFileError(
             f"{path} is not a run file that this version can read ({why}). Train and save the run again."
         ) from error
+
+
+def kind(path: Path) -> str:
+    """What `write_file` described under the name estimator; empty for a run."""
+    return str(json.loads(_raw(path)[0]).get("estimator", ""))
 
 
 def _raw(path: Path) -> tuple[str, dict[str, NDArray[Any]]]:
@@ -120,7 +145,7 @@ def _describe(content: Content) -> dict[str, Any]:
         "network": network_json(content.network),
         "recipe": recipe_json(content.recipe),
         "seed": content.seed,
-        "loss": _loss(content.loss),
+        "loss": loss_json(content.loss),
         "sizes": [content.layers[0].n_in, content.layers[-1].n_out],
         "encoding": content.encoding.to_json(),
         "fingerprint": content.fingerprint,
@@ -132,7 +157,7 @@ def network_json(network: Network) -> dict[str, Any]:
     """A network as plain values, its activations as formulas."""
     return {
         "hidden": [_layer(layer) for layer in network.hidden],
-        "output": _activation(network.output),
+        "output": activation_json(network.output),
         "output_init": _definition(network.output_init),
     }
 
@@ -140,8 +165,8 @@ def network_json(network: Network) -> dict[str, Any]:
 def recipe_json(recipe: Recipe) -> dict[str, Any]:
     """A recipe as plain values, its optimizer, loss and schedule as formulas."""
     return {
-        "optimizer": _optimizer(recipe.optimizer),
-        "loss": None if recipe.loss is None else _loss(recipe.loss),
+        "optimizer": optimizer_json(recipe.optimizer),
+        "loss": None if recipe.loss is None else loss_json(recipe.loss),
         "batch_size": recipe.batch_size,
         "epochs": recipe.epochs,
         "schedule": {**_definition(recipe.schedule), "formula": formulas.text(recipe.schedule.formula)},
@@ -157,12 +182,12 @@ def _layer(layer: Description) -> dict[str, Any]:
         case Dropout():
             return {"kind": "dropout", "rate": layer.rate}
         case Norm():
-            return {"kind": layer.kind, "activation": _activation(layer.activation)}
+            return {"kind": layer.kind, "activation": activation_json(layer.activation)}
         case Dense():
             return {
                 "kind": "dense",
                 "units": layer.units,
-                "activation": _activation(layer.activation),
+                "activation": activation_json(layer.activation),
                 "init": _definition(layer.init),
                 "bias": _definition(layer.bias),
             }
@@ -172,16 +197,19 @@ def _definition(definition: Definition) -> dict[str, Any]:
     return {"name": definition.name, "settings": dict(definition.settings), "defaults": dict(definition.defaults)}
 
 
-def _activation(activation: Activation) -> dict[str, Any]:
+def activation_json(activation: Activation) -> dict[str, Any]:
+    """An activation as plain values."""
     return {**_definition(activation), "formula": formulas.text(activation.formula)}
 
 
-def _loss(loss: Loss) -> dict[str, Any]:
+def loss_json(loss: Loss) -> dict[str, Any]:
+    """A loss as plain values."""
     formula = None if loss.formula is None else formulas.text(loss.formula)
     return {**_definition(loss), "formula": formula, "threshold": loss.threshold}
 
 
-def _optimizer(optimizer: Optimizer) -> dict[str, Any]:
+def optimizer_json(optimizer: Optimizer) -> dict[str, Any]:
+    """An optimizer as plain values."""
     return {
         **_definition(optimizer),
         "updates": [formulas.text(e) for e in optimizer.updates],
@@ -210,11 +238,12 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------------- restore
 
 
-def _restore(d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Content:
+def unpack(d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Content:
+    """The run that `pack` described."""
     if d["format"] != FORMAT:
         raise RunFileError(f"this version reads run files of format {FORMAT}, but this file has format {d['format']}.")
     network, recipe = network_from_json(d["network"]), _restored_recipe(d["recipe"])
-    loss = _restored_loss(d["loss"])
+    loss = loss_from_json(d["loss"])
     n_inputs, n_outputs = (positive_integer("a size", size) for size in d["sizes"])
     layers = network.layers(n_inputs, n_outputs)
     encoding = Encoding.from_json(d["encoding"])
@@ -226,7 +255,7 @@ def network_from_json(d: dict[str, Any]) -> Network:
     """The network that `network_json` described; an initializer that is not built in cannot draw any more."""
     return Network(
         *map(_restored_layer, d["hidden"]),
-        output=_restored_activation(d["output"]),
+        output=activation_from_json(d["output"]),
         output_init=_restored_initializer(d["output_init"]),
     )
 
@@ -240,25 +269,27 @@ def _restored_layer(d: dict[str, Any]) -> Description:
         case "dense":
             return Dense(
                 d["units"],
-                _restored_activation(d["activation"]),
+                activation_from_json(d["activation"]),
                 _restored_initializer(d["init"]),
                 _restored_initializer(d["bias"]),
             )
     norms = {norm.kind: norm for norm in NORMS.values()}
-    return norms[d["kind"]](_restored_activation(d["activation"]))
+    return norms[d["kind"]](activation_from_json(d["activation"]))
 
 
 def _settings(d: dict[str, Any], key: str) -> Settings:
     return tuple((str(name), float(value)) for name, value in d[key].items())
 
 
-def _restored_activation(d: dict[str, Any]) -> Activation:
+def activation_from_json(d: dict[str, Any]) -> Activation:
+    """The activation that `activation_json` described."""
     settings = _settings(d, "settings")
     formula = formulas.parse(d["formula"], ["z", *(name for name, _ in settings)])
     return Activation(name=str(d["name"]), formula=formula, settings=settings, defaults=_settings(d, "defaults"))
 
 
-def _restored_loss(d: dict[str, Any]) -> Loss:
+def loss_from_json(d: dict[str, Any]) -> Loss:
+    """The loss that `loss_json` described."""
     settings = _settings(d, "settings")
     names = ["prediction", "target", *(name for name, _ in settings)]
     formula = None if d["formula"] is None else formulas.parse(d["formula"], names)
@@ -268,7 +299,8 @@ def _restored_loss(d: dict[str, Any]) -> Loss:
     )  # fmt: skip
 
 
-def _restored_optimizer(d: dict[str, Any]) -> Optimizer:
+def optimizer_from_json(d: dict[str, Any]) -> Optimizer:
+    """The optimizer that `optimizer_json` described."""
     settings, state = _settings(d, "settings"), tuple(str(name) for name in d["state"])
     names = ["w", "g", *state, "t", *(name for name, _ in settings)]
     updates = tuple(formulas.parse(line, names) for line in d["updates"])
@@ -283,8 +315,8 @@ def _restored_optimizer(d: dict[str, Any]) -> Optimizer:
 
 def _restored_recipe(d: dict[str, Any]) -> Recipe:
     return Recipe(
-        optimizer=_restored_optimizer(d["optimizer"]),
-        loss=None if d["loss"] is None else _restored_loss(d["loss"]),
+        optimizer=optimizer_from_json(d["optimizer"]),
+        loss=None if d["loss"] is None else loss_from_json(d["loss"]),
         batch_size=d["batch_size"],
         epochs=d["epochs"],
         schedule=_restored_schedule(d["schedule"]),

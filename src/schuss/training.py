@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, cast
@@ -43,11 +43,15 @@ EngineName: TypeAlias = Literal["native", "reference"]
 
 @dataclass(frozen=True)
 class Job:
-    """One network to train: what, how, and from which seed."""
+    """One network to train: what, how, and from which seed.
+
+    `start` is where the training begins: parameters, the optimizer's state, and the steps done; None draws new weights.
+    """
 
     network: Network
     recipe: Recipe
     seed: int = 0
+    start: State | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.network, Network):
@@ -180,9 +184,10 @@ class Run:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the run to a file; an existing one is replaced only when the new one is complete."""
-        runfile.write(Path(path), self._content())
+        runfile.write(Path(path), self.content())
 
-    def _content(self) -> runfile.Content:
+    def content(self) -> runfile.Content:
+        """What a run file holds."""
         return runfile.Content(
             self.network, self.recipe, self.seed, self.loss, self.layers, self.encoding, self.fingerprint, self.outcome
         )
@@ -242,8 +247,9 @@ def fit(
     if resume is not None:
         _check_resumable(job, dataset, resume)
     state = None if resume is None else _resumed(resume.outcome.state, job.recipe)
-    ((_, run),) = train_jobs([job], dataset, engine=engine, threads=threads, progress=progress, start=state)
-    return run if resume is None else _joined(resume, run)
+    jobs = [replace(job, start=state)]
+    ((_, run),) = train_jobs(jobs, dataset, engine=engine, threads=threads, progress=progress)
+    return run if resume is None else joined(resume, run)
 
 
 def fit_many(
@@ -296,11 +302,10 @@ def train_jobs(
     engine: EngineName | Engine = "native",
     threads: int | None = None,
     progress: ProgressCallback | None = None,
-    start: State | None = None,
 ) -> Iterator[tuple[int, Run]]:
     """Yield (number of the job, run) as networks finish, in any order."""
     pairs = [(job, data) for job in jobs]
-    return _train(pairs, engine=engine, threads=threads, progress=progress, start=start)
+    return _train(pairs, engine=engine, threads=threads, progress=progress)
 
 
 def _train(
@@ -309,12 +314,11 @@ def _train(
     engine: EngineName | Engine,
     threads: int | None,
     progress: ProgressCallback | None,
-    start: State | None = None,
 ) -> Iterator[tuple[int, Run]]:
     if not jobs:
         return
     working = find_engine(engine, threads)
-    plans = _Plans(jobs, start)
+    plans = _Plans(jobs)
     ticker = _Ticker(progress, working, plans.total_steps(), len(jobs))
     for number, outcome in working.train((plans.plan(number) for number in range(len(jobs))), ticker.tick):
         ticker.finished(plans.left(number, outcome))
@@ -338,15 +342,15 @@ _SHARED = 1024  # at most so many different plans are kept in mind: each has a l
 class _Plans:
     """Jobs turned into plans, one at a time: a population's initial weights need not exist all at once."""
 
-    def __init__(self, jobs: Sequence[tuple[Job, Dataset]], start: State | None) -> None:
-        self.jobs, self.start = jobs, start
+    def __init__(self, jobs: Sequence[tuple[Job, Dataset]]) -> None:
+        self.jobs = jobs
         self.losses = [_loss(job, data) for job, data in jobs]
         self._encoded: dict[tuple[int, int], EngineData] = {}
         self._shared: dict[tuple[int, int, int], partial[Plan]] = {}
         self._drawn: tuple[tuple[int, int, int, int], Vector] = ((0, 0, 0, 0), np.zeros(0))
 
     def total_steps(self) -> int:
-        done = 0 if self.start is None else self.start.step
+        done = sum(job.start.step for job, _ in self.jobs if job.start is not None)
         return max(sum(map(self._steps, range(len(self.jobs)))) - done, 1)
 
     def left(self, number: int, outcome: Outcome) -> int:
@@ -361,7 +365,8 @@ class _Plans:
         return cast(tuple[Layer, ...], self._all_but_seed(number).keywords["layers"])
 
     def plan(self, number: int) -> Plan:
-        return self._all_but_seed(number)(seed=self.jobs[number][0].seed, start=self.start or self._fresh(number))
+        job = self.jobs[number][0]
+        return self._all_but_seed(number)(seed=job.seed, start=job.start or self._fresh(number))
 
     def _all_but_seed(self, number: int) -> partial[Plan]:
         """What jobs with the same network, recipe and data share. By identity: comparing takes longer than the rest."""
@@ -481,7 +486,7 @@ def _resumed(state: State, recipe: Recipe) -> State:
     return replace(state, best_epoch=state.epoch) if state.best is None else state
 
 
-def _joined(before: Run, after: Run) -> Run:
+def joined(before: Run, after: Run) -> Run:
     """The whole training: both histories, with the seconds counted on."""
     old, new = before.outcome, after.outcome
     later = new.history.copy()

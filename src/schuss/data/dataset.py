@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,14 +145,14 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class _Table:
+class RawTable:
     """Raw rows: input columns, target columns, and what is known beside them."""
 
     name: str
     inputs: pl.DataFrame
     targets: pl.DataFrame
     notes: tuple[str, ...] = ()
-    task: str | None = None
+    task: Task | None = None
     is_split: bool = True
     weights: NDArray[np.float64] | None = None
 
@@ -214,20 +214,27 @@ def load(
         if weights is not None:
             raise DataError("a Dataset is returned as it is, but weights were given; give them where it is loaded.")
         return source
+    _check_split(valid, test, seed)
+    table, kind = raw_table(source, target, task=task, weights=weights)
+    return _dataset(table, kind, name or table.name, (valid, test), standardize, task is None, seed)
+
+
+def raw_table(
+    source: object, target: object = None, *, task: str | None = None, weights: object = None
+) -> tuple[RawTable, Task]:
+    """The rows of a source that have a target, as they are, and the task; arguments and errors are those of `load`."""
     if task is not None and task not in TASKS:
         raise unknown_name("task", str(task), TASKS)
-    _check_split(valid, test, seed)
     table = _read(source, target)
     if weights is not None:
         table = replace(table, weights=_row_weights(weights, table.inputs.height))
     _check_inputs(table.inputs)
     table = _without_missing_targets(table)
-    kind = cast(Task, task or table.task or inferred_task(table.targets))
-    return _dataset(table, kind, name or table.name, (valid, test), standardize, task is None, seed)
+    return table, task or table.task or inferred_task(table.targets)
 
 
 def _dataset(
-    table: _Table, kind: Task, name: str, shares: tuple[float, float], standardize: bool, is_inferred: bool, seed: int
+    table: RawTable, kind: Task, name: str, shares: tuple[float, float], standardize: bool, is_inferred: bool, seed: int
 ) -> Dataset:
     """Split, learn the encoding from the training part, and encode."""
     y, meaning, rows = _encode_target(table, kind, (*shares, seed), standardize, is_inferred=is_inferred)
@@ -242,7 +249,7 @@ def _dataset(
 # ---------------------------------------------------------------------------------------------- the source
 
 
-def _read(source: object, target: object) -> _Table:
+def _read(source: object, target: object) -> RawTable:
     if isinstance(source, str) and source in PROBLEMS:
         return _read_problem(source, target)
     if isinstance(source, tuple) and len(source) == 2:
@@ -269,10 +276,10 @@ def _read(source: object, target: object) -> _Table:
         raise DataError(
             f"inputs and target must have the same number of rows, but have {inputs.height} and {targets.height}."
         )
-    return _Table(label, inputs, targets, notes)
+    return RawTable(label, inputs, targets, notes)
 
 
-def _read_problem(name: str, target: object) -> _Table:
+def _read_problem(name: str, target: object) -> RawTable:
     import polars as pl
 
     if target is not None:
@@ -280,7 +287,7 @@ def _read_problem(name: str, target: object) -> _Table:
     problem = built_in(name)
     inputs = from_array("X", problem.inputs, names=problem.names)
     targets = pl.DataFrame([column("target", problem.target)])
-    return _Table(name, inputs, targets, task=problem.task, is_split=problem.is_split)
+    return RawTable(name, inputs, targets, task=problem.task, is_split=problem.is_split)
 
 
 def _path(source: str | os.PathLike[str]) -> Path:
@@ -292,7 +299,7 @@ def _path(source: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _without_missing_targets(table: _Table) -> _Table:
+def _without_missing_targets(table: RawTable) -> RawTable:
     import polars as pl
 
     _check_types(table.targets)
@@ -341,7 +348,7 @@ def _check_inputs(inputs: pl.DataFrame) -> None:
 
 
 def _encode_target(
-    table: _Table, task: Task, split: tuple[float, float, int], standardize: bool, *, is_inferred: bool
+    table: RawTable, task: Task, split: tuple[float, float, int], standardize: bool, *, is_inferred: bool
 ) -> tuple[NDArray[np.int64] | NDArray[np.float32], Target, list[Rows]]:
     """Give y, what it means, and the rows of train, valid and test."""
     n = table.targets.height

@@ -117,7 +117,7 @@ class Encoding:
         """
         categories = [column.name for column in self.columns if column.kind == "category"]
         frame = read_table(raw, text=categories, names=[column.name for column in self.columns])
-        _check_present([column.name for column in self.columns], frame.columns)
+        check_present([column.name for column in self.columns], frame.columns)
         X = np.zeros((frame.height, len(self.features)), dtype=np.float32)
         position = 0
         for column in self.columns:
@@ -263,7 +263,8 @@ def _learn_text(series: pl.Series) -> tuple[Column | None, str]:
     return Column(series.name, "category", has_missing_flag=flag, categories=categories), note
 
 
-def _check_present(expected: Sequence[str], found: Sequence[str]) -> None:
+def check_present(expected: Sequence[str], found: Sequence[str]) -> None:
+    """Refuse a table that lacks columns of the training data."""
     present = set(found)
     missing = [name for name in expected if name not in present]
     if missing:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from schuss.data.encoding import Task
+
 
 @dataclass(frozen=True, eq=False)
 class Problem:
@@ -17,7 +19,7 @@ class Problem:
     inputs: NDArray[Any]
     names: tuple[str, ...]
     target: NDArray[Any]
-    task: str
+    task: Task
     is_split: bool = True  # False: too small to split, every part is the whole table
 
 

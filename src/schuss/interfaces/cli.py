@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import schuss as sc
-from schuss import tables
+from schuss import runfile, tables
 from schuss.comparison.protocol import ACTIVATIONS, OPTIMIZERS
 from schuss.data.problems import PROBLEMS, built_in
 from schuss.descent import LANDSCAPES
@@ -91,6 +92,8 @@ from schuss.interfaces.userfiles import with_own
 from schuss.writing import file_stem, write_atomically
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.table import Table
 
 ALL_ACTIVATIONS, ALL_OPTIMIZERS = ",".join(ACTIVATIONS), ",".join(OPTIMIZERS)
@@ -279,13 +282,22 @@ def fit(
     plot: Plot = False,
     out: Pictures = None,
 ) -> None:
-    """Train one network.
+    """Train one network, or for a file, with no network described, the ensemble that predicts it best.
+
+    $ schuss fit churn.csv --target Exited --save churn.schuss
 
     $ schuss fit digits --activation gelu --optimizer adam --lr 3e-3 --save digits.schuss
 
     $ schuss fit digits --resume digits.schuss --epochs 40
     """
     output = Output(json, folder(plot, out), [save], [data])
+    described = (
+        activation, depth, width, init, norm, residual or None, dropout, optimizer, lr, batch_size, epochs, loss,
+        schedule, patience, clip_norm, resume,
+    )  # fmt: skip
+    if data not in PROBLEMS and all(option is None for option in described):
+        _fit_table(data, target, task, seed=seed or 0, threads=threads, save=save, output=output)
+        return
     before = None if resume is None else sc.load_run(resume)
     network = _network(
         before, activation=activation, depth=depth, width=width, init=init,
@@ -312,6 +324,39 @@ def fit(
         output.show(f"run: {save}")
     if run.status == "diverged":
         _say_diverged(run)
+
+
+def _fit_table(
+    data: str,
+    target: str | None,
+    task: str | None,
+    *,
+    seed: int,
+    threads: int | None,
+    save: Path | None,
+    output: Output,
+) -> None:
+    """An ensemble for a table."""
+    from schuss.interfaces import predictor
+
+    problem = predictor.read_problem(data, target, task, seed)
+    output.show(str(problem), *(f"  note: {note}" for note in problem.notes), "")
+    kind = sc.SchussClassifier if problem.is_classes else sc.SchussRegressor
+    began = time.perf_counter()
+    try:
+        model = kind(random_state=seed, n_jobs=threads, verbose=1).fit(*problem.train)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the training was not finished, and nothing was written.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    seconds = time.perf_counter() - began
+    if save is not None:
+        model.save(save)
+    found = predictor.result(model, problem)
+    output.write_json(lambda: found)
+    predictor.show(found, seconds, output)
+    output.draw(f"fit-{problem.name}", predictor.pictures(model))
+    if save is not None:
+        output.show(f"estimator: {save}")
 
 
 def _network(before: sc.Run | None, **wanted: Any) -> sc.Network:
@@ -421,8 +466,7 @@ def predict(run: RunArgument, table: TableArgument, *, out: CsvFile = STDOUT, js
     $ schuss predict churn.schuss new.csv --out predictions.csv
     """
     output = Output(json, files=[out], read=[run, table])
-    trained = sc.load_run(run)
-    header, columns = _predictions(trained, table)
+    header, columns = _predictions(run, table)
     output.write_json(lambda: dict(zip(header, columns, strict=True)))
     text = csv_text(header, zip(*columns, strict=True))
     if out != STDOUT:
@@ -432,8 +476,13 @@ def predict(run: RunArgument, table: TableArgument, *, out: CsvFile = STDOUT, js
         sys.stdout.write(text)
 
 
-def _predictions(run: sc.Run, table: str) -> tuple[list[str], list[list[Any]]]:
+def _predictions(path: Path, table: str) -> tuple[list[str], list[list[Any]]]:
     """Names and columns: the prediction, and the probability of each class where the loss gives one."""
+    if runfile.kind(path):
+        from schuss.interfaces import predictor
+
+        return predictor.predictions(predictor.load_predictor(path), table)
+    run = sc.load_run(path)
     target, predicted = run.encoding.target, run.predict(table)
     if not target.classes:
         return list(target.names), predicted.reshape(len(predicted), -1).T.tolist()

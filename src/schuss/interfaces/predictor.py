@@ -1,0 +1,121 @@
+"""`schuss fit table.csv` with no network described: an ensemble for the table, judged on rows kept aside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.metrics import log_loss, root_mean_squared_error
+
+from schuss import runfile, tables, wording
+from schuss.data.columns import whole
+from schuss.data.dataset import raw_table
+from schuss.data.encoding import check_present
+from schuss.data.reading import read_table
+from schuss.data.targets import check_quantities
+from schuss.errors import DataError
+from schuss.interfaces.estimators import SchussClassifier, SchussRegressor
+from schuss.interfaces.output import Output, Picture
+from schuss.tabular.rows import folds
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Predictor = SchussClassifier | SchussRegressor
+
+KEPT_ASIDE = 5  # every fifth row
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A table to predict from: what is trained on, what judges, and what was decided on the way."""
+
+    name: str
+    is_classes: bool
+    targets: tuple[str, ...]
+    train: tuple[pl.DataFrame, Any]
+    test: tuple[pl.DataFrame, Any]
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        what = f"classes of '{self.targets[0]}'" if self.is_classes else f"numbers '{', '.join(self.targets)}'"
+        rows = f"{len(self.train[0])} rows to train on + {len(self.test[0])} kept aside to judge"
+        return f"Table '{self.name}': {what} from {self.train[0].width} columns, {rows}"
+
+
+def read_problem(source: str, target: str | None, task: str | None, seed: int) -> Problem:
+    """Read a table and keep a fifth of its rows aside, the same share of every class."""
+    table, kind = raw_table(source, target, task=task)
+    if kind == "classification":
+        y: Any = whole(table.targets.to_series(0))
+        strata = np.unique(y.to_numpy(), return_inverse=True)[1]
+    else:
+        check_quantities(table.targets, at_least=10)
+        y = table.targets.to_series(0) if table.targets.width == 1 else table.targets
+        strata = np.zeros(len(y), np.int64)
+    if len(y) < 10:
+        raise DataError(f"a table to predict from needs at least 10 rows, but {table.name} has {len(y)}; add rows.")
+    judges = folds(np.arange(len(y)), strata, KEPT_ASIDE, np.random.default_rng(seed)) == 0
+    train, test = ((table.inputs.filter(rows), y.filter(rows)) for rows in (~judges, judges))
+    return Problem(table.name, kind == "classification", tuple(table.targets.columns), train, test, table.notes)
+
+
+def result(model: Predictor, problem: Problem) -> dict[str, Any]:
+    """How good the predictions are on the rows kept aside, and what the ensemble is made of."""
+    X, y = problem.test
+    scores = {wording_of(model): float(model.score(X, y))}
+    if isinstance(model, SchussClassifier):
+        labels, p = np.asarray(y), model.predict_proba(X)
+        known = np.isin(labels, model.classes_)  # a class of one row may be among the judges alone
+        scores["log-loss"] = float(log_loss(labels[known], p[known], labels=model.classes_))
+    else:
+        scores["root mean squared error"] = float(root_mean_squared_error(y, model.predict(X)))
+    ensemble = model.ensemble_
+    shares = dict.fromkeys(ensemble.styles, 0.0)
+    for style, weight in zip(ensemble.styles, ensemble.weights.tolist(), strict=True):
+        shares[style] += weight
+    seconds = sum(run.outcome.seconds for run in model.runs_)
+    shares = {style: round(share, 4) for style, share in shares.items()}
+    return {"rows": len(y), "scores": scores, "networks": len(model.runs_), "shares": shares, "thread_seconds": seconds}
+
+
+def wording_of(model: Predictor) -> str:
+    """What `score` gives."""
+    return "accuracy" if isinstance(model, SchussClassifier) else "R²"
+
+
+def show(found: dict[str, Any], seconds: float, output: Output) -> None:
+    """The result for people."""
+    facts = [("judged on", f"{found['rows']} rows kept aside")]
+    facts += [(name, wording.significant(value, 4)) for name, value in found["scores"].items()]
+    shares = ", ".join(f"{style} {100 * share:.0f} %" for style, share in found["shares"].items())
+    output.show(tables.facts_table("Result", facts))
+    output.show(f"{found['networks']} networks count by style: {shares}.", f"Trained in {seconds:.1f} s.")
+
+
+def pictures(model: Predictor) -> dict[str, Picture]:
+    """Of the network that counts most: its training on one page, and the gradient flow through it."""
+    run = model.runs_[int(np.argmax(model.ensemble_.weights))]
+    return {"": run.figure, "flow": run.flow.figure}
+
+
+def load_predictor(path: Path) -> Predictor:
+    """The estimator in a file."""
+    return (SchussClassifier if runfile.kind(path) == SchussClassifier.__name__ else SchussRegressor).load(path)
+
+
+def predictions(model: Predictor, path: str) -> tuple[list[str], list[list[Any]]]:
+    """Names and columns: the prediction, and the probability of each class. Columns of the table are found by name."""
+    columns = model.columns_
+    text = [columns.names[i] for i in columns.categorical]
+    frame = read_table(path, text=text, names=list(columns.names))
+    check_present(columns.names, frame.columns)
+    rows = frame.select(columns.names)
+    if isinstance(model, SchussRegressor):
+        values = np.asarray(model.predict(rows))
+        return list(model.runs_[0].encoding.target.names), values.reshape(len(values), -1).T.tolist()
+    p = model.predict_proba(rows)
+    header = ["prediction", *(f"p({label})" for label in model.classes_.tolist())]
+    return header, [model.classes_[p.argmax(axis=1)].tolist(), *p.round(6).T.tolist()]

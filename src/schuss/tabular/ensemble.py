@@ -1,0 +1,279 @@
+"""An ensemble of networks for one table: planned, trained, weighed on rows that each has not seen, predicting together.
+
+`planned` → groups of jobs → their runs → `Plan.finished`. The training itself is between the two, so that several
+ensembles, such as all candidates of a search, can be trained as one population.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schuss.data import Dataset, Encoding, Part
+from schuss.data.encoding import Column, Target
+from schuss.engines import State
+from schuss.errors import DataError
+from schuss.tabular.columns import Columns, Table
+from schuss.tabular.kinds import Encoder, Inputs, Kind, learn_encoders
+from schuss.tabular.members import FOLDS, STYLES, Member, Training, chosen_members
+from schuss.tabular.rows import canonical, folds
+from schuss.tabular.selection import greedy_weights
+from schuss.training import Job, Run
+
+Numbers = NDArray[np.float64]
+Places = NDArray[np.int64]
+
+CHUNK = 4096  # rows that are encoded and predicted at once, so that their inputs stay in the cache
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Trained networks and how much each counts.
+
+    Attributes
+    ----------
+    columns, encoders
+        How a table is read, and how it becomes inputs.
+    styles, runs, weights
+        One of each a network; the weights sum to 1.
+    """
+
+    columns: Columns
+    encoders: dict[Kind, Encoder]
+    styles: tuple[str, ...]
+    runs: tuple[Run, ...]
+    weights: Numbers
+
+    def predict(self, table: Table, threads: int) -> Numbers:
+        """Probabilities [n, classes], or the numbers themselves [n, k]: the weighted mean over the networks."""
+        starts = range(0, len(table), CHUNK)
+        with ThreadPoolExecutor(threads) as pool:
+            found = list(pool.map(lambda start: self._predict(table.take(slice(start, start + CHUNK))), starts))
+        return np.concatenate(found)
+
+    def _predict(self, table: Table) -> Numbers:
+        counting = [(STYLES[s].inputs, run, w) for s, run, w in zip(self.styles, self.runs, self.weights, strict=True)]
+        X = {kind: self.encoders[kind](table) for kind in {kind for kind, _, w in counting if w > 0}}
+        found: Numbers = np.zeros(())
+        for kind, run, w in counting:
+            if w > 0:
+                found = found + w * predicted(run, X[kind])
+        return found
+
+
+def predicted(run: Run, X: Inputs) -> Numbers:
+    """Probabilities, or numbers in the target's unit, of one network for its encoded inputs: [n, k]."""
+    outputs = run.outputs(X).astype(np.float64)
+    target = run.encoding.target
+    if target.task == "regression":
+        numbers: Numbers = outputs * np.array(target.std) + np.array(target.mean)
+        return numbers
+    if outputs.shape[1] == 1:
+        outputs = np.hstack([np.zeros_like(outputs), outputs])
+    e = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    return np.asarray(e / e.sum(axis=1, keepdims=True))
+
+
+# ---------------------------------------------------------------------------------------------- what is learned
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Rows to learn from, in canonical order.
+
+    Attributes
+    ----------
+    y
+        Class numbers int64 [n], or standardized numbers float32 [n, k].
+    weights
+        Of the rows; their mean is 1.
+    groups
+        Rows of a group stay together in a fold.
+    """
+
+    table: Table
+    y: NDArray[np.int64] | NDArray[np.float32]
+    weights: Numbers
+    groups: Places
+    target: Target
+
+    def part(self, X: Inputs, rows: Places) -> Part:
+        """Some of the rows, encoded, with weights of mean 1; none where all count the same."""
+        w = self.weights[rows]
+        return Part(X[rows], self.y[rows], None if np.ptp(w) == 0 else (w / w.mean()).astype(np.float32))
+
+    def price(self, rows: Places) -> Callable[[Numbers], float]:
+        """Of predictions for some rows: mean log-loss, or mean squared error in units of the target's deviation."""
+        w, y = self.weights[rows] / self.weights[rows].sum(), self.y[rows]
+        if self.target.task == "classification":
+            taken = np.arange(len(y)), y
+            return lambda p: float(-w @ np.log(np.maximum(p[taken], 1e-15)))
+        mean, std = np.array(self.target.mean), np.array(self.target.std)
+        return lambda p: float(w @ (((p - mean) / std - y) ** 2).mean(axis=1))
+
+
+def class_problem(table: Table, y: Places, weights: Numbers | None, target: Target) -> Problem:
+    """To tell classes: y holds class numbers [n]."""
+    rows = canonical(table, y[:, None].astype(np.float64), weights)
+    return Problem(table.take(rows.places), y[rows.places], rows.weights, rows.groups, target)
+
+
+def number_problem(
+    table: Table, y: Numbers, weights: Numbers | None, names: Sequence[str], scale: Target | None = None
+) -> Problem:
+    """To predict numbers y [n, k], standardized by `scale`, the target of another problem, or else by themselves."""
+    rows = canonical(table, y, weights)
+    chosen = y[rows.places]
+    if scale is None:
+        mean = rows.weights @ chosen / len(chosen)
+        std = np.sqrt(rows.weights @ (chosen - mean) ** 2 / len(chosen))
+        std = np.where(std <= 1e-12 * np.abs(mean), 1.0, std)
+        scale = Target(tuple(names), "regression", mean=tuple(mean.tolist()), std=tuple(std.tolist()))
+    standardized = ((chosen - np.array(scale.mean)) / np.array(scale.std)).astype(np.float32)
+    return Problem(table.take(rows.places), standardized, rows.weights, rows.groups, scale)
+
+
+# ---------------------------------------------------------------------------------------------- plan, train, finish
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """An ensemble to be trained.
+
+    Attributes
+    ----------
+    judging
+        What the networks are judged on: rows of `learned` by folds, unless it is another problem.
+    rows
+        For each member the rows of `learned` that it is trained on, and the rows of `judging` that it is judged on.
+    is_judged
+        Whether the networks are stopped and weighed by how they are judged.
+    """
+
+    learned: Problem
+    judging: Problem
+    columns: Columns
+    encoders: dict[Kind, Encoder]
+    members: tuple[Member, ...]
+    jobs: tuple[Job, ...]
+    rows: tuple[tuple[Places, Places], ...]
+    is_judged: bool
+
+    def groups(self) -> Iterator[tuple[Dataset, list[Job]]]:
+        """A data set and its jobs for each member."""
+        inputs = self._inputs(self.learned)
+        judged = inputs if self.judging is self.learned else self._inputs(self.judging)
+        for member, job, (train, valid) in zip(self.members, self.jobs, self.rows, strict=True):
+            kind = STYLES[member.style].inputs
+            names = self.encoders[kind].names(self.columns)
+            encoding = Encoding(
+                tuple(Column(name, "numeric") for name in names), self.learned.target, standardize=False
+            )
+            known = self.judging.part(judged[kind], valid)
+            yield (
+                Dataset(
+                    "table", self.learned.target.task, self.learned.part(inputs[kind], train), known, known, encoding
+                ),
+                [job],
+            )
+
+    def finished(self, runs: Sequence[Run]) -> Ensemble:
+        """The ensemble of the runs, one a member; those that diverged do not count."""
+        styles = tuple(member.style for member in self.members)
+        return Ensemble(self.columns, self.encoders, styles, tuple(runs), self._weights(runs))
+
+    def _inputs(self, problem: Problem) -> dict[Kind, Inputs]:
+        return {kind: encoder(problem.table) for kind, encoder in self.encoders.items()}
+
+    def _weights(self, runs: Sequence[Run]) -> Numbers:
+        """The same for all members of a style, by greedy selection on the rows that each was not trained on."""
+        sound = np.array([run.status != "diverged" for run in runs])
+        if not sound.any():
+            raise DataError("all networks diverged: their numbers grew beyond all bounds. Lower the learning rate.")
+        styles = list(dict.fromkeys(member.style for member, fine in zip(self.members, sound, strict=True) if fine))
+        if self.is_judged and len(styles) > 1:
+            unseen = [self._unseen(style, runs, sound) for style in styles]
+            everywhere = np.flatnonzero(np.all([~np.isnan(p[:, 0]) for p in unseen], axis=0))
+            if len(everywhere) == len(self.judging.y):
+                chosen = greedy_weights(unseen, self.judging.price(everywhere))
+                by_style = dict(zip(styles, chosen, strict=True))
+                each = np.array([by_style.get(member.style, 0.0) for member in self.members]) * sound
+                return np.asarray(each / each.sum())
+        return np.asarray(sound / sound.sum())
+
+    def _unseen(self, style: str, runs: Sequence[Run], sound: NDArray[np.bool_]) -> Numbers:
+        """What the members of a style say together about the judging rows; NaN about those none was judged on."""
+        kind = STYLES[style].inputs
+        X = self.encoders[kind](self.judging.table)
+        n_columns = len(self.learned.target.classes) or len(self.learned.target.names)
+        total, count = np.zeros((len(X), n_columns)), np.zeros((len(X), 1))
+        for member, run, fine, (_, rows) in zip(self.members, runs, sound, self.rows, strict=True):
+            if member.style == style and fine:
+                total[rows] += predicted(run, X[rows])
+                count[rows] += 1
+        with np.errstate(invalid="ignore"):
+            return np.asarray(total / count)
+
+
+def planned(
+    learned: Problem,
+    columns: Columns,
+    styles: Sequence[str],
+    size: int,
+    training: Training,
+    *,
+    judging: Problem | None = None,
+    before: Ensemble | None = None,
+    seed: int,
+) -> Plan:
+    """Plan an ensemble of `size` networks.
+
+    They are judged on `judging` and trained on all rows if it is given; else, if the recipe has patience, each is
+    judged on a fold and trained on the other ones. With `before` they keep its preprocessing and begin with its
+    weights.
+    """
+    random = np.random.default_rng(seed)
+    kinds = {STYLES[style].inputs for style in styles[:size]}
+    encoders = learn_encoders(learned.table, columns, learned.weights, kinds, random)
+    if not all(encoder.names(columns) for encoder in encoders.values()):
+        raise DataError("no column has any value, so there is nothing to learn from.")
+    n_folds = min(FOLDS, int(learned.groups.max()) + 1)
+    members = chosen_members(size, styles, n_folds)
+    stops = training.recipe.patience is not None
+    if stops and judging is None:
+        if n_folds < 2:
+            raise DataError("there is 1 sample (n_samples=1), or all inputs are equal, but folds need different ones.")
+        rows = _fold_rows(learned, members, n_folds, random)
+    else:
+        every = np.arange(len(learned.y))
+        rows = [(every, every if judging is None else np.arange(len(judging.y)))] * len(members)
+    jobs = tuple(Job(training.network(m.style), training.recipe, int(random.integers(2**63))) for m in members)
+    if before is not None:
+        encoders, jobs = before.encoders, _warm(jobs, learned.target, before)
+    return Plan(learned, judging or learned, columns, encoders, tuple(members), jobs, tuple(rows), stops)
+
+
+def _warm(jobs: Sequence[Job], target: Target, before: Ensemble) -> tuple[Job, ...]:
+    """The jobs, beginning with the weights of the networks of `before`."""
+    had = before.runs[0].encoding.target
+    if [run.network for run in before.runs] != [job.network for job in jobs] or had.classes != target.classes:
+        raise DataError("warm_start goes on with the networks and classes of the last fit, but now others are given.")
+    states = [
+        np.zeros((len(job.recipe.optimizer.state), run.parameters.size), np.float32)
+        for run, job in zip(before.runs, jobs, strict=True)
+    ]
+    starts = [State(run.parameters, state) for run, state in zip(before.runs, states, strict=True)]
+    return tuple(replace(job, start=start) for job, start in zip(jobs, starts, strict=True))
+
+
+def _fold_rows(
+    learned: Problem, members: Sequence[Member], n_folds: int, random: np.random.Generator
+) -> list[tuple[Places, Places]]:
+    strata = np.zeros(len(learned.y), np.int64) if learned.target.task == "regression" else learned.y.astype(np.int64)
+    divisions = [folds(learned.groups, strata, n_folds, random) for _ in range(members[-1].division + 1)]
+    masks = [divisions[member.division] == member.fold for member in members]
+    return [(np.flatnonzero(~judged), np.flatnonzero(judged)) for judged in masks]

@@ -1,0 +1,116 @@
+"""Which networks make an ensemble, and how each is trained.
+
+The recipe was found in a study of seventeen tables: four styles of network, each trained on all folds but one and
+judged on that. What mattered was to stop each network at its best epoch, to mix kinds of inputs, and to train on folds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+from schuss.activations import Activation
+from schuss.layers import Dense, Description, Dropout, LayerNorm, Residual
+from schuss.network import Network
+from schuss.recipe import Recipe
+from schuss.tabular.kinds import Kind
+
+FOLDS = 5
+EPOCHS = 60
+UPDATES = 1_000, 12_500  # a small table is passed over more often until there are so many, a large one less often
+MOST_EPOCHS, FEWEST_EPOCHS = 300, 20
+WIDTHS = (128, 128, 128)
+
+
+class Style(NamedTuple):
+    """A style of network: what it is given, its usual activation, and how it is built from widths."""
+
+    inputs: Kind
+    activation: str
+    build: Callable[[Sequence[int], str | Activation, float], Network]
+
+
+def plain(widths: Sequence[int], activation: str | Activation, dropout: float) -> Network:
+    """Dense layers one after the other."""
+    return Network(*_dropped([Dense(units, activation, "he_normal") for units in widths], dropout))
+
+
+def residual(widths: Sequence[int], activation: str | Activation, dropout: float) -> Network:
+    """A linear layer, then blocks h + φ(W·LN(h) + b), at the end φ(LN(h)).
+
+    A layer that changes the width is a plain one.
+    """
+    layers: list[Description] = [Dense(widths[0])]
+    for before, units in pairwise(widths):
+        block = _dropped([Dense(units, activation, "he_normal")], dropout)
+        layers += [Residual(LayerNorm(), *block)] if units == before else [LayerNorm(), *block]
+    return Network(*layers, LayerNorm(activation))
+
+
+def _dropped(layers: Sequence[Description], rate: float) -> list[Description]:
+    return [each for layer in layers for each in ((layer, Dropout(rate)) if rate > 0 else (layer,))]
+
+
+STYLES: dict[str, Style] = {
+    "plain": Style("standard", "relu", plain),
+    "piecewise": Style("piecewise", "relu", plain),
+    "residual": Style("standard", "relu", residual),
+    "periodic": Style("periodic", "silu", plain),
+}
+"""In the order in which a small ensemble takes them."""
+
+
+class Member(NamedTuple):
+    """One network of an ensemble: its style, the fold it is judged on, and in which division into folds."""
+
+    style: str
+    fold: int
+    division: int
+
+
+def chosen_members(size: int, styles: Sequence[str], n_folds: int) -> list[Member]:
+    """The members of an ensemble of some size: style after style, then the next fold, then another division.
+
+    >>> chosen_members(3, ["plain", "piecewise"], n_folds=5)
+    [Member(style='plain', fold=0, division=0), Member(style='piecewise', fold=0, division=0),
+     Member(style='plain', fold=1, division=0)]
+    """
+    rounds = (divmod(number, len(styles)) for number in range(size))
+    return [Member(styles[style], number % n_folds, number // n_folds) for number, style in rounds]
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the members are built and trained; an activation of None is the style's usual one."""
+
+    widths: tuple[int, ...]
+    activation: str | Activation | None
+    dropout: float
+    recipe: Recipe
+
+    def network(self, style: str) -> Network:
+        """The network of a style."""
+        _, usual, build = STYLES[style]
+        return build(self.widths, self.activation or usual, self.dropout)
+
+
+def usual_epochs(rows: int) -> int:
+    """Passes over the training rows: more where one pass makes few updates, fewer where it makes many.
+
+    >>> [usual_epochs(rows) for rows in (50, 300, 10_000, 100_000, 1_000_000)]
+    [300, 125, 60, 39, 20]
+    """
+    updates = -(-rows * (FOLDS - 1) // (FOLDS * usual_batch(rows)))  # of one pass over all folds but one
+    fewest, most = (total // updates for total in UPDATES)
+    return max(min(max(EPOCHS, fewest, FEWEST_EPOCHS), most, MOST_EPOCHS), FEWEST_EPOCHS)
+
+
+def usual_batch(rows: int) -> int:
+    """Rows of one update: few where there are few rows, so that there are enough updates.
+
+    >>> [usual_batch(rows) for rows in (100, 500, 2000, 10_000)]
+    [32, 64, 128, 256]
+    """
+    return next((size for limit, size in ((500, 32), (1500, 64), (4000, 128)) if rows < limit), 256)
