@@ -221,6 +221,15 @@ def test_no_command_writes_over_the_data_it_reads(schuss: Schuss, command: str) 
     assert Path("mine.csv").read_text() == "x,y\n1,2\n"
 
 
+def test_equal_networks_are_trained_once_and_called_so(schuss: Schuss) -> None:
+    """A single hidden layer has no block to wrap: with and without --residual it is the same network."""
+    axes = ["--depth", 1, "--residual", "no,yes", "--activations", "relu", "--optimizers", "sgd"]
+    small = ["--width", 4, "--trials", 2, "--seeds", 2, "--budget", 1]
+    ended = schuss("compare", "iris", *axes, *small, "--study", "-", "--quiet")
+    assert "the same as others" in ended.out
+    assert "taken from the study" not in ended.out
+
+
 def test_fit_counts_the_layers_that_repeat(schuss: Schuss) -> None:
     ended = schuss("fit", "iris", "--depth", 50, "--width", 4, "--norm", "layer", "--epochs", 1)
     assert "Network(50 × (Dense(4, identity), LayerNorm(relu)))\n" in ended.out

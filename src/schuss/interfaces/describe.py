@@ -45,7 +45,8 @@ def networks_in_words(study: sc.Study) -> str:
             f"{study.trained} trained in {study.seconds:.1f} s, {study.trained / study.seconds:.0f} networks/s"
         )
     if n > study.trained:
-        parts.append(f"{n - study.trained} taken from the study")
+        known = "the same as others" if study.path is None else "taken from the study"
+        parts.append(f"{n - study.trained} {known}")
     return "; ".join(parts) + "."
 
 

@@ -19,7 +19,12 @@ def verdict_in_plain_words(study: Study, expected: int) -> list[str]:
     """Who is best, how sure that is, who cannot be told from it and who is worse, what was widened, what diverged."""
     found = [ranked for ranked in study.ranking if not math.isnan(ranked.test_score)]
     if not found:
-        return [f"No competitor has reached a result yet: {len(study.rows)} of {expected} networks are finished."]
+        if len(study.rows) < expected:
+            return [f"No competitor has reached a result yet: {len(study.rows)} of {expected} networks are finished."]
+        return [
+            "No competitor has reached a result: of each, too many networks diverged on fresh seeds.",
+            _diverged(study),
+        ]
     stopped = f"It was stopped after {len(study.rows)} of {expected} networks: this is what is known so far."
     return [
         _best(study, found[0]),
