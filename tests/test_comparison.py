@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.stats import trim_mean
-from studies import row, study, trial
+from studies import row, same, study, trial
 
 import schuss as sc
 from schuss.comparison.budget import find_budget
@@ -49,12 +49,6 @@ def found(iris: Dataset) -> sc.Study:
         iris, activations=["tanh", "relu"], optimizers=["gd", "sgd", WILD], trials=6, seeds=3, budget=8, depth=2,
         width=12, seed=5,
     )  # fmt: skip
-
-
-def same(one: sc.Study, other: sc.Study) -> bool:
-    """Whether all rows are the same to the last bit, but for the time they took."""
-    frames = [each.frame().drop("seconds") for each in (one, other)]
-    return bool(frames[0].equals(frames[1])) and one.table() == other.table() and one.summary() == other.summary()
 
 
 # ---------------------------------------------------------------------------------------------- who takes part

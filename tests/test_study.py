@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from studies import row, study, trial
+from studies import row, same, study, trial
 
 import schuss as sc
 from schuss.comparison import storage
@@ -35,12 +35,6 @@ SMALL: dict[str, Any] = {"depth": 1, "width": 8, "budget": 3, "trials": 4, "seed
 
 def compare(path: Path | None, **how: Any) -> sc.Study:
     return sc.compare("iris", study=path, **{**SMALL, "activations": ["relu", "tanh"], **how})
-
-
-def same(one: sc.Study, other: sc.Study) -> bool:
-    """Whether all rows are the same to the last bit, but for the time they took."""
-    frames = [each.frame().drop("seconds") for each in (one, other)]
-    return bool(frames[0].equals(frames[1])) and one.table() == other.table()
 
 
 def stop_after(networks: int) -> Callable[[Standing], None]:

@@ -11,6 +11,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
+from studies import same
 
 import schuss as sc
 from schuss.comparison import workers
@@ -25,12 +26,6 @@ FIELD: dict[str, Any] = {"activations": ["relu", "tanh"], "optimizers": ["sgd", 
 
 def compare(**how: Any) -> sc.Study:
     return sc.compare("iris", **{**FIELD, "budget": 20, "width": 16, **how})
-
-
-def same(one: sc.Study, other: sc.Study) -> bool:
-    """Whether all rows are the same to the last bit, but for the time they took."""
-    frames = [each.frame().drop("seconds") for each in (one, other)]
-    return bool(frames[0].equals(frames[1])) and one.table() == other.table()
 
 
 @pytest.fixture(scope="module")

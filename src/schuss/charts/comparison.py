@@ -26,7 +26,7 @@ from schuss.charts.style import (
     say,
     whole_numbers,
 )
-from schuss.charts.training import EPOCH, score_limits
+from schuss.charts.training import EPOCH, loss_limits, score_limits
 from schuss.shown import CompetitorShown, RowShown, StudyShown
 from schuss.wording import MISSING
 
@@ -42,8 +42,7 @@ def score_table(study: StudyShown, ax: Axes | None = None) -> Axes:
     """Test scores as a table of activations × optimizers, each at its chosen learning rate; the best is framed."""
     from matplotlib import colormaps
 
-    activations = list(dict.fromkeys(row.activation for row in study.rows))
-    optimizers = list(dict.fromkeys(row.optimizer for row in study.rows))
+    activations, optimizers = _names(study)
     ax = panel_in(ax, (1.6 + 0.8 * max(len(optimizers), 4), 0.9 + 0.42 * max(len(activations), 2)))
     scores = np.full((len(activations), len(optimizers)), math.nan)
     lost = np.zeros(scores.shape, dtype=bool)  # a cell without a score may also be empty, or not judged yet
@@ -66,6 +65,13 @@ def score_table(study: StudyShown, ax: Axes | None = None) -> Axes:
     ax.tick_params(length=0)
     heading(ax, f"Test {study.score_name} on {study.data}, each at its best learning rate")
     return ax
+
+
+def _names(study: StudyShown) -> tuple[list[str], list[str]]:
+    """The activations and the optimizers that took part, in the order in which they came."""
+    activations = dict.fromkeys(row.activation for row in study.rows)
+    optimizers = dict.fromkeys(row.optimizer for row in study.rows)
+    return list(activations), list(optimizers)
 
 
 def _shades(scores: NDArray[np.float64]) -> tuple[float, float]:
@@ -100,8 +106,7 @@ class _Grid(NamedTuple):
 
 
 def _grid(study: StudyShown) -> _Grid:
-    activations = list(dict.fromkeys(row.activation for row in study.rows))
-    optimizers = list(dict.fromkeys(row.optimizer for row in study.rows))
+    activations, optimizers = _names(study)
     is_swapped = len(optimizers) == 1 < len(activations)
     return _Grid(*((optimizers, activations) if is_swapped else (activations, optimizers)), is_swapped)
 
@@ -194,13 +199,11 @@ def _band(
 
 
 def _loss_limits(panels: Sequence[Axes], drawn: Sequence[NDArray[np.float64]]) -> None:
-    """A log axis that holds all medians, but not what is far above all first epochs, nor below a millionth."""
-    values = np.concatenate([curves.ravel() for curves in drawn]) if drawn else np.ones(1)
-    values = values[np.isfinite(values) & (values > 0)]
-    if not len(values):
+    """One axis for the losses of all panels; `drawn` are curves [seed, epoch]."""
+    losses = np.concatenate([curves.ravel() for curves in drawn]) if drawn else np.ones(1)
+    firsts = [float(np.nanmedian(curves[:, 0])) for curves in drawn if np.isfinite(curves[:, 0]).any()]
+    limits = loss_limits(losses, np.array(firsts))
+    if limits is None:
         return
-    started = np.array([float(np.nanmedian(curves[:, 0])) for curves in drawn if np.isfinite(curves[:, 0]).any()])
-    high = min(values.max(), 10 * float(np.median(started)) if len(started) else math.inf)
-    low = max(values.min(), 1e-6 * high)
     for panel in panels:
-        log_limits(panel, low / 1.3, high * 1.3)
+        log_limits(panel, *limits)

@@ -111,3 +111,17 @@ def score_limits(scores: NDArray[np.float64]) -> tuple[float, float]:
     low = max(low, -0.5) if high > -0.4 else low
     margin = max(0.05 * (high - low), 0.01)
     return low - margin, high + margin
+
+
+def loss_limits(losses: NDArray[np.float64], firsts: NDArray[np.float64]) -> tuple[float, float] | None:
+    """Limits of a log axis that holds all losses, but not what is far above all first epochs, nor below a millionth.
+
+    `firsts` are the losses after the first epoch, one a line. None where no loss is a positive number.
+    """
+    known = losses[np.isfinite(losses) & (losses > 0)]
+    if not len(known):
+        return None
+    started = firsts[np.isfinite(firsts)]
+    high = min(float(known.max()), 10 * float(np.median(started)) if len(started) else math.inf)
+    low = max(float(known.min()), 1e-6 * high)
+    return low / 1.3, high * 1.3

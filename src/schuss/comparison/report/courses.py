@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from schuss.charts.training import EPOCH, score_limits
+from schuss.charts.training import EPOCH, loss_limits, score_limits
 from schuss.comparison.competitors import Competitor
 from schuss.comparison.report import words
 from schuss.comparison.report.findings import Band, band
@@ -42,15 +41,8 @@ def _together(bands: Sequence[Band]) -> Any:
 
 
 def _loss_axis(bands: Sequence[Band]) -> Axis:
-    """A log axis that holds all medians, but not what is far above all first epochs, nor below a millionth."""
-    values = _together(bands)
-    values = values[np.isfinite(values) & (values > 0)]
-    if not len(values):
-        return Axis("training loss", (0.1, 1.0), is_log=True)
-    started = [float(each.middle[0]) for each in bands if math.isfinite(each.middle[0])]
-    high = min(float(values.max()), 10 * float(np.median(started)) if started else math.inf)
-    low = max(float(values.min()), 1e-6 * high)
-    return Axis("training loss", (low / 1.3, high * 1.3), is_log=True)
+    limits = loss_limits(_together(bands), np.array([each.middle[0] for each in bands]))
+    return Axis("training loss", limits or (0.1, 1.0), is_log=True)
 
 
 def _courses(part: Part, what: str, bands: Bands, y: Axis) -> list[Chart]:
