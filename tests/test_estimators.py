@@ -202,7 +202,7 @@ def test_partial_fit_is_an_epoch_of_a_plain_training(flowers: tuple[Rows, NDArra
     training = whole.plan(X, y)
     (run,) = sc.fit_many(
         [sc.Job(training.jobs[0].network, sc.Recipe("sgd(lr=0.05)", batch_size=150, epochs=3), training.jobs[0].seed)],
-        next(training.groups())[0],
+        next(training.groups())[1],
     )
     np.testing.assert_array_equal(parts.runs_[0].parameters, run.parameters)
     np.testing.assert_array_equal(parts.history_["epoch"], [[1, 2, 3]])
