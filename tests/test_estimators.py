@@ -73,7 +73,7 @@ def test_the_default_learns_better_than_a_guess(patients: tuple[Rows, Rows]) -> 
     assert len(model.runs_) == 20
     assert log_loss(y_test, model.predict_proba(X_test)) < 0.1
     X_train, X_test, y_train, y_test = train_test_split(*patients, random_state=0)
-    assert sc.SchussRegressor(ensemble="light", random_state=0).fit(X_train, y_train).score(X_test, y_test) > 0.3
+    assert sc.SchussRegressor(ensemble="light", random_state=0).fit(X_train, y_train).score(X_test, y_test) > 0.25
 
 
 # ---------------------------------------------------------------------------------------------- what comes in

@@ -355,8 +355,8 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     ensemble
         How many networks; "auto" is 20: four styles, each on five folds. "light" is 10: plain and piecewise ones.
     early_stopping
-        Train every network on all rows but a fold, keep its best epoch there, and end 8 epochs after it. False: train on
-        all rows, to the end.
+        Train every network on all rows but a fold, keep its best epoch there, and end 8 epochs after it. False: train
+        on all rows, to the end.
     class_weight
         Weights by class, or "balanced": so that all classes weigh the same.
     random_state
