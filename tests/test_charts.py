@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from studies import grid, measured, study
+from studies import grid, measured, study, trial
 
 import schuss as sc
 from schuss import charts
@@ -394,6 +394,11 @@ def test_charts_of_a_real_study() -> None:
     shown = [text.get_text() for text in panel(found.plot()).texts]
     assert shown == [f"{ranked.test_score:.3f}" for name in ("gd", "adam") for ranked in found.ranking
                      if ranked.optimizer == name]  # fmt: skip
+
+
+def test_score_table_calls_nothing_diverged_that_was_not_judged() -> None:
+    begun = study([trial("relu", "sgd"), trial("relu", "adam"), trial("tanh", "adam")])
+    assert [text.get_text() for text in panel(begun.plot()).texts] == ["–"] * 4
 
 
 def test_score_table_frames_the_best_and_writes_so_that_it_can_be_read() -> None:

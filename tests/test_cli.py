@@ -196,6 +196,8 @@ def test_compare_takes_definitions_from_a_users_file(schuss: Schuss) -> None:
         ("mine.py:bump", OWN, "mine.py, line 13: an optimizer's first arguments are w and g"),
         ("mine.py:f", "x = 1\ny = x / 0\n", "mine.py, line 2: ZeroDivisionError: division by zero"),
         ("mine.py:f", "def f(w, g:\n", "mine.py, line 1: SyntaxError"),
+        ("mine.py:f", "x = 1\nexit(3)\n", "mine.py, line 2: SystemExit: 3."),
+        ("mine.py", OWN, "which optimizer of mine.py is meant? Write mine.py:NAME."),
         ("mine.py:f", "import not_there\n", "mine.py, line 1: ModuleNotFoundError: No module named 'not_there'"),
         ("mine.py:f", "f = 3\n", "unknown optimizer of mine.py 'f'"),
     ],
@@ -206,6 +208,31 @@ def test_a_users_file_that_is_missing_or_raises_is_named_with_its_line(
     if content:
         Path("mine.py").write_text(content)
     refused(schuss, ["compare", "iris", "--optimizers", f"sgd,{name}"], message)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["doctor mine.csv --fix mine.csv", "compare mine.csv --json ./mine.csv", "fit mine.csv --save mine.csv",
+     "predict mine.schuss mine.csv --out mine.csv", "flow mine.csv --json mine.csv"],
+)  # fmt: skip
+def test_no_command_writes_over_the_data_it_reads(schuss: Schuss, command: str) -> None:
+    Path("mine.csv").write_text("x,y\n1,2\n")
+    refused(schuss, command.split(), "mine.csv is what this command reads; it was not touched.")
+    assert Path("mine.csv").read_text() == "x,y\n1,2\n"
+
+
+def test_equal_networks_are_trained_once_and_called_so(schuss: Schuss) -> None:
+    """A single hidden layer has no block to wrap: with and without --residual it is the same network."""
+    axes = ["--depth", 1, "--residual", "no,yes", "--activations", "relu", "--optimizers", "sgd"]
+    small = ["--width", 4, "--trials", 2, "--seeds", 2, "--budget", 1]
+    ended = schuss("compare", "iris", *axes, *small, "--study", "-", "--quiet")
+    assert "the same as others" in ended.out
+    assert "taken from the study" not in ended.out
+
+
+def test_fit_counts_the_layers_that_repeat(schuss: Schuss) -> None:
+    ended = schuss("fit", "iris", "--depth", 50, "--width", 4, "--norm", "layer", "--epochs", 1)
+    assert "Network(50 × (Dense(4, identity), LayerNorm(relu)))\n" in ended.out
 
 
 def test_json_on_standard_output_stands_there_alone(schuss: Schuss) -> None:
@@ -261,8 +288,8 @@ def test_ctrl_c_in_a_real_compare(tmp_path: Path) -> None:
 def test_fit_prints_and_writes_everything(schuss: Schuss) -> None:
     ended = schuss("fit", "iris", "--depth", 3, "--width", 16, "--epochs", 8, "--json", "r.json", "--save", "r.schuss")
     assert ended.code == 0
-    for expected in ("Network(Dense(16, relu)", "Recipe(adam, ", "Training", "Gradient flow through training", "Result",
-                     "finished after 8 epochs, 24 updates", "run: r.schuss"):  # fmt: skip
+    for expected in ("Network(3 × Dense(16, relu))", "Recipe(adam, ", "Training", "Gradient flow through training",
+                     "Result", "finished after 8 epochs, 24 updates", "run: r.schuss"):  # fmt: skip
         assert expected in ended.out
     result = json.loads(Path("r.json").read_text())
     assert {"status", "epochs", "seconds", "train_loss", "valid_loss", "test_score", "history"} <= set(result)

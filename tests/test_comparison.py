@@ -20,6 +20,7 @@ from schuss.comparison.budget import find_budget
 from schuss.comparison.competitors import AXES, Competitor, entrants, varying
 from schuss.comparison.protocol import ACTIVATIONS, OPTIMIZERS, Interrupted, compare
 from schuss.comparison.ranking import final_scores, times_to_target
+from schuss.comparison.report.words import verdict_in_plain_words
 from schuss.comparison.session import Standing
 from schuss.comparison.trials import points
 from schuss.data import Dataset, load
@@ -331,7 +332,7 @@ def test_an_optimizer_under_two_names_makes_no_difference() -> None:
     first, second = found.ranking
     assert first[3:6] == second[3:6]
     assert (first.is_best, second.is_best) == (True, True)
-    assert "No difference: none of the 2 competitors is distinguishable from it." in found.summary()
+    assert "No difference: relu + adam_again is not distinguishable from it." in found.summary()
 
 
 def test_momentum_beats_sgd_in_a_narrow_valley() -> None:
@@ -590,3 +591,13 @@ def test_before_the_final_runs_there_is_no_profile() -> None:
 def test_too_few_seeds_are_said_to_be_too_few() -> None:
     rows = [make(phi, score=x) for make in (trial, row) for phi, x in (("relu", 0.9), ("tanh", 0.1))]
     assert "With 1 fresh seed nothing is distinguishable; it takes 7 or more." in study(rows).summary()
+
+
+def test_a_rival_that_diverges_on_fresh_seeds_was_still_a_rival() -> None:
+    rows = [trial("relu", score=0.8), trial("tanh", score=0.9)]
+    rows += [row("relu", seed=seed, score=0.8 + seed / 1000) for seed in range(1, 11)]
+    rows += [row("tanh", seed=seed, status="diverged") for seed in range(1, 11)]
+    assert "It is distinguishable from all others." in study(rows).summary()
+    rows = [row(phi, seed=seed, status="diverged") for seed in range(1, 11) for phi in ("relu", "tanh")]
+    said = verdict_in_plain_words(study([trial("relu"), trial("tanh"), *rows]), expected=22)
+    assert said[0] == "No competitor has reached a result: of each, too many networks diverged on fresh seeds."

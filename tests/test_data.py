@@ -339,6 +339,12 @@ def test_columns_that_bring_nothing_are_noted() -> None:
     assert "'word'" in word
 
 
+def test_a_note_about_many_columns_names_the_first_few() -> None:
+    edges = {f"edge{i}": [0.0] * 30 for i in range(7)}
+    note = load(edges | {"x": np.random.default_rng(0).normal(size=30), "y": [0, 1] * 15}).notes[0]
+    assert note.startswith("each of the columns 'edge0', 'edge1', 'edge2', 'edge3', 'edge4' and 2 more has the same")
+
+
 def test_column_that_is_empty_in_training_alone() -> None:
     raw = table()
     train, _, test = split_rows(np.array(raw["target"]), *SPLIT)

@@ -124,7 +124,7 @@ def test_the_report_fits_a_terminal_and_says_what_was_found(visit: tuple[str, Di
 def test_json_has_the_promised_shape(visit: tuple[str, Diagnosis]) -> None:
     _, diagnosis = visit
     found = json.loads(json.dumps(diagnosis.to_json(), allow_nan=False))
-    assert set(found) == {"healthy", "findings", "seconds"}
+    assert set(found) == {"healthy", "complete", "findings", "seconds"}
     (finding,) = found["findings"]
     assert set(finding) == {"cause", "layers", "evidence", "explanation", "cure", "proof", "tried"}
     if finding["cure"] is not None:
@@ -223,6 +223,7 @@ def test_an_interrupted_visit_tells_what_it_knows(networks: int) -> None:
     assert not diagnosis.healthy
     assert (diagnosis.before is None) == (networks < 4)
     assert "interrupted" in diagnosis.table()
+    assert ("medians" in diagnosis.table()) == (diagnosis.before is not None)
     json.dumps(diagnosis.to_json(), allow_nan=False)
 
 
@@ -278,6 +279,24 @@ def test_the_best_constant_for_classes_is_the_entropy() -> None:
         assert valid == pytest.approx(-np.mean(np.log(shares)[data.valid.y]))
 
 
+@pytest.mark.parametrize("loss", ["softmax_cross_entropy(smoothing=0.2)", "binary_cross_entropy(smoothing=0.2)"])
+def test_the_best_constant_knows_weights_and_smoothing(loss: str) -> None:
+    """Rows by their weights are rows that are there as often; no constant nearby is better."""
+    times = np.random.default_rng(0).integers(0, 4, 569)
+    data, chosen = sc.load("breast_cancer", weights=times), sc.losses.find_loss(loss)
+    train = data.train
+    assert train.weights is not None
+    copies = np.repeat(train.y, np.rint(train.weights / train.weights[train.weights > 0].min()).astype(int))
+    found, _ = constant_losses(Case(sc.mlp(), sc.Recipe(loss=chosen), data))
+    rows = np.zeros((len(copies), 1))
+    one_logit = loss.startswith("binary")
+    grid = [
+        chosen(rows + c, copies[:, None]) if one_logit else chosen(np.hstack([rows, rows + c]), copies)
+        for c in np.linspace(-2, 2, 2001)
+    ]
+    assert found == pytest.approx(min(grid), abs=1e-6)
+
+
 def test_only_what_is_not_shuffled_can_be_learned() -> None:
     assert best_agreement(sc.load("wine")) > 5
     assert best_agreement(sc.load("circles")) > 5  # which no linear model sees
@@ -297,6 +316,13 @@ def test_standardized_data_is_what_its_encoding_makes_of_raw_rows() -> None:
     everything = np.concatenate([data.train.X, data.valid.X, data.test.X])
     again = data.encoding.transform(problem.inputs)
     np.testing.assert_allclose(np.sort(again, axis=0), np.sort(everything, axis=0), atol=1e-4)
+
+
+def test_standardized_data_is_never_split_back_to_its_old_scale() -> None:
+    data = standardize_inputs(sc.load("wine", standardize=False))
+    assert data.resplit(5).fingerprint == data.fingerprint
+    target = standardize_target(scaled("diabetes", target=50))
+    assert target.resplit(5).fingerprint == target.fingerprint
 
 
 def test_categories_and_constant_columns_stay_as_they_are() -> None:
@@ -410,3 +436,6 @@ def test_a_script_that_cannot_be_written_says_why() -> None:
     unnamed = case._replace(data=few_and_wrong())
     with pytest.raises(InvalidInput, match="say how the data is loaded"):
         as_script(unnamed, cures.INIT_AUTO, 0)
+    other_split = case._replace(network=stack(), data=sc.load("iris", seed=1))
+    with pytest.raises(InvalidInput, match="say how the data is loaded"):
+        as_script(other_split, cures.INIT_AUTO, 0)

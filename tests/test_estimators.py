@@ -79,7 +79,16 @@ def test_the_default_learns_better_than_a_guess(patients: tuple[Rows, Rows]) -> 
 # ---------------------------------------------------------------------------------------------- what comes in
 
 
-@pytest.mark.parametrize("made", [lambda f: f, pl.from_pandas, lambda f: pl.from_pandas(f).to_arrow()])
+def in_polars(frame: pd.DataFrame) -> pl.DataFrame:
+    return pl.DataFrame({name: [None if pd.isna(x) else x for x in frame[name]] for name in frame})
+
+
+def in_arrow(frame: pd.DataFrame) -> Any:
+    pytest.importorskip("pyarrow")
+    return in_polars(frame).to_arrow()
+
+
+@pytest.mark.parametrize("made", [lambda f: f, in_polars, in_arrow])
 def test_frames_of_any_library_with_text_and_gaps(
     mixed: tuple[pd.DataFrame, NDArray[np.int64]], made: Callable[[pd.DataFrame], Any]
 ) -> None:

@@ -178,9 +178,9 @@ def test_weights_that_are_not_random_have_no_theory(digits: Dataset, init: str) 
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        ({"norm": "layer"}, "layer 2 has a layer norm"),
-        ({"norm": "batch"}, "layer 2 has a batch norm"),
-        ({"residual": True}, "layer 2 has a residual sum"),
+        ({"norm": "layer"}, "this network has a layer norm"),
+        ({"norm": "batch"}, "this network has a batch norm"),
+        ({"residual": True}, "this network has a residual sum"),
     ],
 )
 def test_layers_that_are_not_dense_have_no_theory(digits: Dataset, more: dict[str, Any], why: str) -> None:

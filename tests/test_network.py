@@ -57,6 +57,8 @@ def test_descriptions_are_frozen_equal_and_hashable() -> None:
 def test_a_network_is_made_of_layers() -> None:
     with pytest.raises(InvalidInput, match="hidden must list"):
         mlp(64)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="residual is True or False, but is 'no'"):
+        mlp([8, 8], residual="no")  # type: ignore[arg-type]
     with pytest.raises(InvalidInput, match="Dense"):
         Network(64)  # type: ignore[arg-type]
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ import schuss as sc
 from schuss.comparison import storage
 from schuss.comparison.keys import network_key
 from schuss.comparison.locking import Lock
-from schuss.comparison.records import POINTS, Record
+from schuss.comparison.records import POINTS, Record, curves, record
 from schuss.comparison.session import Standing
 from schuss.comparison.storage import StudyFile
+from schuss.engines import HISTORY
 from schuss.engines.native import NativeEngine
 from schuss.errors import InvalidInput, StudyFileError
 
@@ -142,6 +144,38 @@ def test_more_trials_take_what_is_there(tmp_path: Path) -> None:
     assert more.trained <= len(more.rows) - 8
 
 
+def test_another_initializer_of_the_same_name_is_another_comparison(tmp_path: Path) -> None:
+    def of(scale: float) -> sc.Initializer:
+        @sc.initializer
+        def mine(random: np.random.Generator, shape: tuple[int, int], reads: sc.Activation) -> Any:
+            """Mine."""
+            return scale * random.standard_normal(shape)
+
+        return mine
+
+    path = tmp_path / "a.study"
+    compare(path, init=of(0.1))
+    with pytest.raises(sc.Interrupted) as interrupted:  # in the middle of the trials
+        compare(path, init=of(0.2), progress=stop_after(3), threads=1)
+    assert {r.stage for r in interrupted.value.study.rows} == {"trial"}
+    assert same(compare(path, init=of(0.2)), compare(None, init=of(0.2)))
+
+
+def test_no_more_networks_are_there_than_are_expected(tmp_path: Path, whole: sc.Study) -> None:
+    path = tmp_path / "a.study"
+    compare(path, seeds=2)
+    with pytest.raises(sc.Interrupted):  # in the last seed, when all has been widened
+        compare(path, progress=stop_after(len(whole.rows) - 2), threads=1)
+    with pytest.raises(sc.Interrupted) as interrupted:
+        compare(path, progress=stop_after(0), threads=1)
+    assert interrupted.value.study.expected == whole.expected == len(whole.rows) > 4 * (4 + 3)
+
+
+def test_a_network_that_diverges_at_once_can_have_a_budget_in_seconds() -> None:
+    study = compare(None, activations=["hopeless = log(z - 1e9)"], init="glorot_normal", budget="0.01s")
+    assert {row.status for row in study.rows} == {"diverged"}
+
+
 def test_a_measured_budget_is_kept_with_the_study(tmp_path: Path) -> None:
     path = tmp_path / "a.study"
     with pytest.raises(sc.Interrupted):
@@ -225,6 +259,11 @@ def test_a_key_depends_on_all_that_decides_the_bits() -> None:
         """Mine, too, and by the same name."""
         return 0.02 * random.standard_normal(shape)
 
+    @sc.optimizer
+    def odd(w: Any, g: Any, *, lr: float = 0.1, search: float = 1.0, defaults: float = 1.0) -> Any:
+        """Its hyper-parameters have names that mean something else in a description."""
+        return w - lr * search * defaults * g
+
     keys = [
         key(), key(seed=1), key(data="e"), key(engine="reference"), key(sc.mlp([5])), key(sc.mlp([4], "tanh")),
         key(sc.mlp([4, 4])), key(sc.mlp([4], init="he_normal")), key(sc.mlp([4], norm="batch")),
@@ -234,6 +273,7 @@ def test_a_key_depends_on_all_that_decides_the_bits() -> None:
         key(recipe=sc.Recipe(batch_size=16)), key(recipe=sc.Recipe(epochs=3)), key(recipe=sc.Recipe(patience=3)),
         key(recipe=sc.Recipe(clip_norm=1.0)), key(recipe=sc.Recipe(schedule="cosine")),
         key(recipe=sc.Recipe(schedule="cosine(warmup=0.1)")),
+        key(recipe=sc.Recipe(odd)), key(recipe=sc.Recipe(odd(search=2.0))), key(recipe=sc.Recipe(odd(defaults=2.0))),
     ]  # fmt: skip
     assert len(set(keys)) == len(keys)
 
@@ -335,6 +375,27 @@ def test_a_lock_is_given_back_and_its_file_removed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_data_of_any_name_has_a_file_in_a_folder(tmp_path: Path) -> None:
+    data = sc.load("iris", name="a/b: c")
+    sc.compare(data, study=tmp_path, **{**SMALL, "seeds": 1, "trials": 1}, activations=["relu"])
+    (path,) = tmp_path.iterdir()
+    assert path.name.startswith("a-b-c-")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs fcntl")
+def test_a_drive_without_locks_is_refused_with_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import errno
+    import fcntl
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(StudyFileError, match=r"cannot lock .*a\.study: No locks available\. Choose a folder"):
+        compare(tmp_path / "a.study")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="nowhere"):
         compare(tmp_path / "nowhere" / "a.study")
@@ -399,3 +460,11 @@ def test_ctrl_c_keeps_the_study_and_prints_what_is_finished(tmp_path: Path) -> N
     assert running.wait(timeout=60) == 130
     assert "what is finished follows" in (tmp_path / "err.txt").read_text()
     assert networks(path) >= 2
+
+
+def test_losses_beyond_single_precision_are_kept_as_infinite() -> None:
+    run = sc.fit(sc.mlp([4]), "iris", sc.Recipe("adam", epochs=2))
+    history = run.outcome.history.copy()
+    history[1, HISTORY.index("train_loss")] = 1e300
+    kept = record(replace(run, outcome=replace(run.outcome, history=history)), with_flow=False)
+    assert curves(kept.curves)["train_loss"][1] == np.inf

@@ -503,6 +503,11 @@ def test_layers_are_counted_without_norms_where_a_run_diverges(iris: Dataset) ->
     assert good.diverged_layer is None
 
 
+def test_only_a_run_can_be_resumed(iris: Dataset) -> None:
+    with pytest.raises(InvalidInput, match=r"resume is a Run, .* but is 'digits.schuss'"):
+        fit(mlp([4]), iris, resume="digits.schuss")  # type: ignore[arg-type]
+
+
 def test_a_diverged_run_cannot_be_resumed(iris: Dataset) -> None:
     run = fit(mlp([5]), iris, Recipe("sgd(lr=1e30)", epochs=3))
     with pytest.raises(InvalidInput, match="diverged at step"):

@@ -14,6 +14,7 @@ import pytest
 
 import schuss as sc
 from schuss.comparison import workers
+from schuss.comparison.session import Standing
 from schuss.comparison.workers import Group, Joblib, Threads, Wanted, cut, train_chunk
 from schuss.engines.native import NativeEngine, instruction_set
 from schuss.errors import SchussError
@@ -129,6 +130,20 @@ def test_processes_make_the_same_study(tmp_path: Path, local: sc.Study) -> None:
     }
     for one, other in zip(made.curves, local.curves, strict=True):
         np.testing.assert_array_equal(one["valid_loss"], other["valid_loss"])
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_a_chunk_is_in_the_file_as_soon_as_it_is_back(tmp_path: Path) -> None:
+    """Nothing else is heard of the workers until their next chunk, which may be minutes later."""
+    path, seen = tmp_path / "a.study", []
+
+    def look(at: Standing) -> None:
+        seen.append((at.networks, len(sc.open_study(path).rows)))
+
+    with joblib.parallel_config(backend="loky", n_jobs=2):
+        compare(study=path, seeds=2, progress=look)
+    assert len(seen) > 1
+    assert all(there == finished for finished, there in seen)
 
 
 def dying(marker: str) -> Callable[..., Any]:

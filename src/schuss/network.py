@@ -11,7 +11,7 @@ Network(Dense(8, identity), LayerNorm(relu), Residual(Dense(8, identity), LayerN
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,7 @@ from schuss.activations import Activation, find_activation, identity
 from schuss.errors import InvalidInput, seed_number, unknown_name
 from schuss.initializers import Initializer, auto, find_initializer
 from schuss.layers import NORMS, Dense, Description, Dropout, Layer, Residual, check_order, engine_layers, lowered
+from schuss.wording import counted, times
 
 
 class _Streams(threading.local):
@@ -101,7 +102,18 @@ class Network:
         return np.concatenate(parts)
 
     def __repr__(self) -> str:
-        parts = [*map(repr, self.hidden), *([f"output={self.output}"] if self.output != identity else [])]
+        return self._written(map(repr, self.hidden))
+
+    def brief(self) -> str:
+        """What it is made of, with what repeats counted, for reading.
+
+        >>> mlp([64] * 50, norm="batch").brief()
+        'Network(50 × (Dense(64, identity), BatchNorm(relu)))'
+        """
+        return self._written(counted([*map(repr, self.hidden)], times))
+
+    def _written(self, hidden: Iterable[str]) -> str:
+        parts = [*hidden, *([f"output={self.output}"] if self.output != identity else [])]
         if self.output_init != auto:
             parts.append(f"output_init={self.output_init}")
         return f"Network({', '.join(parts)})"
@@ -130,6 +142,8 @@ def mlp(
         raise InvalidInput(f"hidden must list the units of every layer, such as [64, 64], but is {hidden!r:.60}.")
     if norm is not None and norm not in NORMS:
         raise unknown_name("norm", str(norm), NORMS)
+    if residual not in (True, False):
+        raise InvalidInput(f"residual is True or False, but is {residual!r:.60}.")
     chosen, drop = find_activation(activation), Dropout(dropout)
     layers: list[Description] = []
     width = None

@@ -238,6 +238,8 @@ def fit(
     """
     dataset = load(data)
     if resume is not None:
+        if not isinstance(resume, Run):
+            raise InvalidInput(f"resume is a Run, such as load_run('digits.schuss'), but is {resume!r:.60}.")
         recipe = recipe or resume.recipe
         seed = resume.seed if seed is None else seed
         network = network or resume.network
@@ -313,6 +315,8 @@ def _train(
     threads: int | None,
     progress: ProgressCallback | None,
 ) -> Iterator[tuple[int, Run]]:
+    if not jobs:
+        return
     working = find_engine(engine, threads)
     plans = _Plans(jobs)
     ticker = _Ticker(progress, working, plans.total_steps(), len(jobs))
@@ -464,7 +468,8 @@ def _check_resumable(job: Job, data: Dataset, run: Run) -> None:
     )
     for what, wanted, had in pairs:
         if wanted != had:
-            raise InvalidInput(f"cannot train on from this run: its {what} is {had}, but {wanted} was given.")
+            was, given = (each.brief() if isinstance(each, Network) else each for each in (had, wanted))
+            raise InvalidInput(f"cannot train on from this run: its {what} is {was}, but {given} was given.")
     if run.status == "diverged":
         raise InvalidInput(f"cannot train on from this run: it diverged at step {run.outcome.diverged_step}.")
     if run.outcome.state.epoch >= job.recipe.epochs:

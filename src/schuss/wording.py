@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,9 +122,41 @@ def slope_in_words(flow: FlowShown) -> str:
     """What the gradient does on its way back, as in "vanishes, losing 0.63 decades a layer"."""
     word, lost = tendency(flow.relative), flow.decades_per_layer
     verb = {"steady": "stays steady", "unknown": "reaches no layer"}.get(word, word)
-    if math.isnan(lost):
+    if math.isnan(lost) or signed(lost) == "0.00":
         return verb
     return f"{verb}, {'losing' if lost >= 0 else 'gaining'} {abs(lost):.2f} decades a layer"
+
+
+def counted(texts: Sequence[str], several: Callable[[int, Sequence[str]], str]) -> Iterator[str]:
+    """The texts, but one to three of them that come again at once are written once, as `several` says it.
+
+    >>> list(counted(["a", "a", "b", "c", "b", "c"], lambda n, texts: f"{n} × ({', '.join(texts)})"))
+    ['2 × (a)', '2 × (b, c)']
+    """
+    at = 0
+    while at < len(texts):
+        times = {length: _times(texts, at, length) for length in (1, 2, 3)}
+        length = max(times, key=lambda length: (times[length] - 1) * length)
+        n, here = times[length], texts[at : at + length]
+        yield several(n, here) if n > 1 else here[0]
+        at += n * length
+
+
+def _times(texts: Sequence[str], at: int, length: int) -> int:
+    """How often the texts from `at` on, so many of them, follow upon themselves."""
+    n, here = 1, texts[at : at + length]
+    while texts[at + n * length : at + (n + 1) * length] == here:
+        n += 1
+    return n
+
+
+def times(n: int, texts: Sequence[str]) -> str:
+    """What `counted` found several times, for reading.
+
+    >>> times(3, ["a"]), times(3, ["a", "b"])
+    ('3 × a', '3 × (a, b)')
+    """
+    return f"{n} × {texts[0]}" if len(texts) == 1 else f"{n} × ({', '.join(texts)})"
 
 
 def for_json(x: float) -> float | None:

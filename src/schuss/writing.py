@@ -1,8 +1,9 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and their names."""
 
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -36,3 +37,12 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def file_stem(name: str) -> str:
+    """The name of a definition or of data as a part of a file's name.
+
+    >>> file_stem("tailor(sigmoid, depth=50)")
+    'tailor-sigmoid-depth-50'
+    """
+    return re.sub(r"[^\w.]+", "-", name).strip("-")

@@ -28,6 +28,7 @@ from schuss.charts.style import (
 )
 from schuss.charts.training import EPOCH, score_limits
 from schuss.shown import CompetitorShown, RowShown, StudyShown
+from schuss.wording import MISSING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,14 +46,17 @@ def score_table(study: StudyShown, ax: Axes | None = None) -> Axes:
     optimizers = list(dict.fromkeys(row.optimizer for row in study.rows))
     ax = panel_in(ax, (1.6 + 0.8 * max(len(optimizers), 4), 0.9 + 0.42 * max(len(activations), 2)))
     scores = np.full((len(activations), len(optimizers)), math.nan)
+    lost = np.zeros(scores.shape, dtype=bool)  # a cell without a score may also be empty, or not judged yet
     for ranked in study.ranking:
-        scores[activations.index(ranked.activation), optimizers.index(ranked.optimizer)] = ranked.test_score
+        at = activations.index(ranked.activation), optimizers.index(ranked.optimizer)
+        scores[at], lost[at] = ranked.test_score, math.isnan(ranked.test_score) and not math.isnan(ranked.rank)
     low, high = _shades(scores)
     ax.imshow(finite(scores), cmap=colormaps["Blues"], vmin=low, vmax=high, aspect="auto")
     for (row, column), score in np.ndenumerate(scores):
         known = math.isfinite(score)
         color = "white" if known and score - low > 0.6 * (high - low) else "black"
-        ax.text(column, row, f"{score:.3f}" if known else "diverged", ha="center", va="center", fontsize=8, color=color)
+        text = f"{score:.3f}" if known else "diverged" if lost[row, column] else MISSING
+        ax.text(column, row, text, ha="center", va="center", fontsize=8, color=color)
     if np.isfinite(scores).any():
         row, column = np.unravel_index(int(np.nanargmax(finite(scores))), scores.shape)
         ax.add_patch(_frame(int(column), int(row)))

@@ -57,7 +57,7 @@ def _network(network: Network) -> str:
 def _recipe(recipe: Recipe) -> str:
     """The description, of which what all trials of an optimizer share is made once: formulas take time to write."""
     plain = replace(recipe.optimizer, settings=recipe.optimizer.defaults)
-    settings = [dict(recipe.optimizer.settings), recipe.batch_size, recipe.epochs, recipe.patience, recipe.clip_norm]
+    settings = [list(recipe.optimizer.settings), recipe.batch_size, recipe.epochs, recipe.patience, recipe.clip_norm]
     return _definitions(plain, recipe.loss, recipe.schedule) + _canonical(settings)
 
 
@@ -71,6 +71,11 @@ def _canonical(described: object) -> str:
 
 
 def _deciding(described: Any) -> Any:
+    """Without what decides nothing; a hyper-parameter of that name does."""
     if isinstance(described, dict):
-        return {name: _deciding(value) for name, value in described.items() if name not in _NOT_DECIDING}
+        return {
+            name: value if name == "settings" else _deciding(value)
+            for name, value in described.items()
+            if name not in _NOT_DECIDING
+        }
     return [_deciding(each) for each in described] if isinstance(described, list | tuple) else described

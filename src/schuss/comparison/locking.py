@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -21,7 +22,8 @@ class Lock:
 
     def release(self) -> None:
         """Give it back."""
-        self._path.unlink(missing_ok=True)  # while it is still held: who opened it meanwhile sees that it is gone
+        with suppress(PermissionError):  # Windows removes no file that is open
+            self._path.unlink(missing_ok=True)  # while it is still held: who opened it meanwhile sees that it is gone
         self._file.close()
 
 
@@ -39,6 +41,12 @@ def _locked(path: Path, what: Path) -> IO[str]:
             raise StudyFileError(
                 f"{what} is in use by another process; wait until it is done, or name another file with --study."
             ) from None
+        except OSError as error:  # such as some network drives, which have no locks
+            file.close()
+            path.unlink(missing_ok=True)
+            raise StudyFileError(
+                f"cannot lock {what}: {error.strerror}. Choose a folder on a disk of this machine."
+            ) from error
         if path.exists() and os.fstat(file.fileno()).st_ino == path.stat().st_ino:
             return file
         file.close()  # its last holder has just removed it

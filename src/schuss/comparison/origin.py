@@ -12,8 +12,6 @@ from typing import Any
 
 from schuss.engines.native import instruction_set
 
-PACKAGES = ("schuss", "numpy", "scipy", "scikit-learn")
-
 
 def origin() -> dict[str, Any]:
     """The facts of this process and this machine, as plain values."""

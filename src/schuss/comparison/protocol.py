@@ -28,6 +28,7 @@ from schuss.initializers import Initializer, auto
 from schuss.optimizers import Optimizer
 from schuss.schedules import Schedule, constant
 from schuss.training import EngineName, find_engine
+from schuss.writing import file_stem
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "softplus")
 OPTIMIZERS = ("gd", "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")
@@ -138,7 +139,7 @@ def _place(study: str | os.PathLike[str] | None, plan: Protocol) -> Path | None:
     path = Path(study)
     if not path.is_dir() and not os.fspath(study).endswith(("/", os.sep)):
         return path
-    return place_in(path, "+".join(plan.data), plan.id)
+    return place_in(path, "+".join(map(file_stem, plan.data)), plan.id)
 
 
 def _listed(what: str, wanted: object) -> object:
@@ -162,5 +163,5 @@ def _datasets(data: object) -> dict[str, Dataset]:
     names = [dataset.name for dataset in found]
     for name in names:
         if names.count(name) > 1:
-            raise InvalidInput(f"two data sets are called '{name}'; load one of them with another name=.")
+            raise InvalidInput(f"two data sets are called '{name}'; rename one's file, or load it with another name=.")
     return dict(zip(names, found, strict=True))

@@ -99,10 +99,16 @@ def record(run: Run, *, with_flow: bool) -> Record:
     return Record(
         run.status, *losses, *scores, outcome.state.epoch, outcome.state.step, outcome.seconds,
         outcome.diverged_step, outcome.diverged_layer,
-        curves=outcome.history[kept][:, [HISTORY.index(name) for name in CURVES]].T.astype(np.float32).tobytes(),
-        flow=outcome.flow.astype(np.float32).tobytes() if with_flow else None,
+        curves=_packed(outcome.history[kept][:, [HISTORY.index(name) for name in CURVES]].T),
+        flow=_packed(outcome.flow) if with_flow else None,
         watched=",".join(map(str, outcome.watched.tolist())),
     )  # fmt: skip
+
+
+def _packed(values: NDArray[np.float64]) -> bytes:
+    """In single precision; what is beyond it, in the last epochs before a divergence, becomes infinite."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32).tobytes()
 
 
 def _kept(epochs: int) -> NDArray[np.int64]:

@@ -67,8 +67,12 @@ class Protocol:
 
     @cached_property
     def id(self) -> str:
-        """A hash of all of it: a comparison that was interrupted is known by it again."""
-        return digest(self.asked)
+        """A hash of all of it, and of what an earlier version or another initializer of the same name would do else.
+
+        A comparison that was interrupted is known by it again: what stands at its places is then what belongs there.
+        """
+        jobs = [Job(entrant.network, entrant.recipe({}, 1), self.seed) for entrant in self.field]
+        return digest([self.asked, [network_key(self.engine_name, "", job).hex() for job in jobs]])
 
     @cached_property
     def asked(self) -> dict[str, Any]:
@@ -254,7 +258,10 @@ class Session:
         self.file.commit()
 
     def _tick(self, under_way: float) -> None:
-        self.file.tick()
+        if under_way > 0:
+            self.file.tick()
+        else:  # workers elsewhere say nothing until their next chunk is finished, which may be long
+            self.file.commit()
         if self.progress is not None:
             share = min((self.done + under_way) / self.expected, 1.0)
             self.progress(Standing(self.done, self.reused, self.expected, share, self.study))

@@ -95,7 +95,11 @@ class StudyFile:
         self._due = math.inf
         try:
             self._db = self._connected()
-            self._prepare(write=write)
+            try:
+                self._prepare(write=write)
+            except BaseException:
+                self._db.close()
+                raise
         except BaseException:
             self._release()
             raise
@@ -162,8 +166,8 @@ class StudyFile:
         self._do(f"INSERT INTO comparisons (id, asked, origin, opened) VALUES (?, ?, ?, ?) {update}", values)
 
     def expect(self, id: str, networks: int) -> None:  # noqa: A002
-        """Say how many networks the comparison will have."""
-        self._write("UPDATE comparisons SET expected = ? WHERE id = ?", [(networks, id)])
+        """Say how many networks the comparison will have, if an earlier sitting did not find that there are more."""
+        self._write("UPDATE comparisons SET expected = max(expected, ?) WHERE id = ?", [(networks, id)])
 
     def account(self, id: str, *, trained: int, seconds: float) -> None:  # noqa: A002
         """Add networks that were trained, and the seconds that took."""

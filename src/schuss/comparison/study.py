@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -127,10 +127,7 @@ class Study:
             for row, curve in zip(self.rows, self.curves, strict=True)
             if row.stage == "final" and row.competitor == ranked.competitor
         ]
-        lines = np.full((len(found), max(map(len, found), default=0)), math.nan)
-        for line, values in zip(lines, found, strict=True):
-            line[: len(values)] = values
-        return lines
+        return _padded(found)
 
     def profile(self) -> Profile:
         """Performance profiles of the time to a target, the competitors in the order of the ranking.
@@ -149,9 +146,10 @@ class Study:
     def best_of_k(self) -> NDArray[np.float64]:
         """The test score to expect of the best of k trials [competitor, k], in the order of the ranking.
 
-        Of the first trials, of which all have the same number. InvalidInput for several data sets.
+        Of the first trials, of which all have the same number; NaN for more than are finished. InvalidInput for several
+        data sets.
         """
-        return np.array([best_of_k(*scores) for scores in self._first_trials("valid_score", "test_score")])
+        return _padded([best_of_k(*scores) for scores in self._first_trials("valid_score", "test_score")])
 
     def sensitivity(self) -> NDArray[np.float64]:
         """How many decades of learning rates reach 95 % of the best validation score [competitor], likewise."""
@@ -292,6 +290,14 @@ def _history(kept: Arrays, network: Network, n_inputs: int) -> FlowHistory:
     layers = network.layers(n_inputs, 1)
     measured = flows(kept.flow or b"", kept.watched)
     return FlowHistory(tuple(hidden_flow(layers, values, epoch) for epoch, values in measured.items()))
+
+
+def _padded(lines: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+    """Lines of any length as one array [line, point], with NaN after their ends."""
+    array = np.full((len(lines), max(map(len, lines), default=0)), math.nan)
+    for row, values in zip(array, lines, strict=True):
+        row[: len(values)] = values
+    return array
 
 
 def _flat(ranked: Ranked) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def verdict(study: Study) -> str:
     found = [ranked for ranked in study.ranking if not math.isnan(ranked.test_score)]
     if not found:
         return "No competitor of this comparison has reached a result on fresh seeds."
-    parts = [_best(study, found), _alike(study, found), *passes(study, found), *widened(study)]
+    parts = [_best(study, found), _alike(study, found[0]), *passes(study, found), *widened(study)]
     diverged = sum(row.status == "diverged" for row in study.rows)
     parts.append(f"{diverged or 'None'} of {len(study.rows)} networks diverged.")
     return " ".join(parts)
@@ -58,17 +58,20 @@ def _best(study: Study, found: Sequence[Ranked]) -> str:
     return f"Best{over}: {best.competitor.label(study.axes)}{rate}, test {study.score_name} {score}."
 
 
-def _alike(study: Study, found: Sequence[Ranked]) -> str:
+def _alike(study: Study, best: Ranked) -> str:
+    """Who cannot be told from the best; a rival that diverged on most fresh seeds has no score, but is judged."""
     if 2.0 ** (1 - study.final_runs) > LEVEL:
         seeds = f"{study.final_runs} fresh seed{'s' * (study.final_runs > 1)}"
         return f"With {seeds} nothing is distinguishable; it takes {FEWEST} or more."
-    others = [ranked.competitor.label(study.axes) for ranked in found[1:] if ranked.is_best]
-    if not found[1:]:
-        return "It had no rival."
+    rivals = [ranked for ranked in study.ranking if ranked is not best and not math.isnan(ranked.rank)]
+    others = [ranked.competitor.label(study.axes) for ranked in rivals if ranked.is_best]
+    if not rivals:
+        return "It had no rival." if len(study.ranking) == 1 else "No other has reached a result on fresh seeds."
     if not others:
         return "It is distinguishable from all others."
     if len(others) == len(study.ranking) - 1:
-        return f"No difference: none of the {len(study.ranking)} competitors is distinguishable from it."
+        whom = f"none of the {len(others)} others is" if len(others) > 1 else f"{others[0]} is not"
+        return f"No difference: {whom} distinguishable from it."
     named = ", ".join(others[:NAMED_AT_MOST])
     more = f" and {len(others) - NAMED_AT_MOST} more" if len(others) > NAMED_AT_MOST else ""
     return f"Not distinguishable from it: {named}{more}."

@@ -6,6 +6,7 @@ seconds of work and sent there. What comes back is the same to the last bit: a w
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -142,7 +143,7 @@ def cut(groups: Iterable[Group], seconds: Callable[[Dataset, Job], float]) -> It
 
 
 def seconds_per_epoch(data: Dataset, job: Job, engine: Engine) -> float:
-    """How long an epoch of a job takes on an engine: the median over some of them."""
+    """How long an epoch of a job takes on an engine: the median over some of them; inf if none comes to its end."""
     gentle = job.recipe.optimizer(lr=job.recipe.optimizer.search[0])  # one that does not diverge
     seconds: NDArray[np.float64] = np.zeros(1)
     for epochs in (3, 30, 300):
@@ -150,6 +151,8 @@ def seconds_per_epoch(data: Dataset, job: Job, engine: Engine) -> float:
             recipe = replace(job.recipe, optimizer=gentle, epochs=epochs, patience=None)
             ((_, run),) = train_jobs([Job(job.network, recipe, job.seed)], data, engine=engine)
             seconds = run.history["seconds"]
+            if not len(seconds):
+                return math.inf  # it diverges at once, which a budget of one epoch shows
     return float(np.median(np.diff(seconds, prepend=0.0)))
 
 

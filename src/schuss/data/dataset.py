@@ -70,6 +70,10 @@ class Part:
         if self.weights is not None:
             object.__setattr__(self, "weights", _row_weights(self.weights, len(self)).astype(np.float32))
 
+    def first(self, n: int) -> Part:
+        """At most so many rows, which are in random order."""
+        return Part(self.X[:n], self.y[:n], None if self.weights is None else self.weights[:n])
+
     def __len__(self) -> int:
         """Count the rows."""
         return len(self.X)

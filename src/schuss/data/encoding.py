@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Task = Literal["classification", "regression"]
 Label = str | int | float | bool
 
+_NAMED_AT_MOST = 5  # of the columns that a note is about
+
 LARGEST = float(np.finfo(np.float32).max)
 
 FARTHEST = 1e4
@@ -199,10 +201,18 @@ def learn_encoding(inputs: pl.DataFrame, target: Target, *, standardize: bool) -
             columns.append(column)
         if note:
             noted.setdefault(note, []).append(series.name)
-    notes = tuple(f"column {quoted(names)} {note}" for note, names in noted.items())
+    notes = tuple(f"{_said_of(names)} {note}" for note, names in noted.items())
     if not any(column.features for column in columns):
         raise DataError(f"no input column is left: {'; '.join(notes)}.")
     return Encoding(tuple(columns), target, standardize), notes
+
+
+def _said_of(names: Sequence[str]) -> str:
+    """The subject of a note, which may be about hundreds of pixels at the edge of a picture."""
+    if len(names) == 1:
+        return f"column {quoted(names)}"
+    more = f" and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else ""
+    return f"each of the columns {quoted(names[:_NAMED_AT_MOST])}{more}"
 
 
 def numbers(series: pl.Series) -> NDArray[np.float64]:

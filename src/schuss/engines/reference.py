@@ -73,6 +73,11 @@ def batch_loss(loss: Loss, outputs: Vector, part: EnginePart) -> float:
     return float(np.mean(weighted(loss.values(outputs, targets_of(loss, part)), part.weights)))
 
 
+def part_loss(loss: Loss, outputs: Vector, part: EnginePart) -> float:
+    """Σ wᵢ·lossᵢ / Σ wᵢ over the rows of a part that is evaluated."""
+    return float(batch_loss(loss, outputs, part) / _mean_weight(part))
+
+
 @np.errstate(all="ignore")
 def score(loss: Loss, outputs: Vector, part: EnginePart) -> float:
     """Accuracy for classes; R² for numbers: 1 − the squared error over that of the constant mean. Rows are weighted."""
@@ -217,7 +222,7 @@ class _Training:
 
     def evaluate(self, part: EnginePart, parameters: Vector | None = None) -> tuple[float, float, Pass]:
         passed = forward(self.plan.layers, self.parameters if parameters is None else parameters, part.X)
-        loss = float(batch_loss(self.plan.loss, passed.outputs, part) / _mean_weight(part))
+        loss = part_loss(self.plan.loss, passed.outputs, part)
         return loss, score(self.plan.loss, passed.outputs, part), passed
 
     def watch(self) -> None:

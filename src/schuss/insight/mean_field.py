@@ -170,10 +170,10 @@ def _drawn(number: int, W: NDArray[np.float64], b: NDArray[np.float64]) -> _Draw
 
 
 def _check_dense(layers: Sequence[Layer]) -> None:
-    for number, layer in enumerate(layers, 1):
+    for layer in layers:
         if layer.kind != "dense" or layer.adds is not None:
             what = "a residual sum" if layer.kind == "dense" else f"a {layer.kind.replace('_', ' ')}"
-            raise NoTheory(f"no prediction: this theory is for plain dense stacks, but layer {number} has {what}.")
+            raise NoTheory(f"no prediction: this theory is for plain dense stacks, but this network has {what}.")
 
 
 def _moments(phi: Activation, q: Array, bias_mean: float) -> Moments:

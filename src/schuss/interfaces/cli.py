@@ -78,6 +78,7 @@ from schuss.interfaces.options import (
     ThroughEpochs,
     Trials,
     Tune,
+    VisitSeeds,
     Width,
     Widths,
     folder,
@@ -85,10 +86,10 @@ from schuss.interfaces.options import (
     numbers,
     study_place,
 )
-from schuss.interfaces.output import STDOUT, Output, Picture, csv_text, file_stem
+from schuss.interfaces.output import STDOUT, Output, Picture, csv_text
 from schuss.interfaces.progress import shown_progress, shown_standing
 from schuss.interfaces.userfiles import with_own
-from schuss.writing import write_atomically
+from schuss.writing import file_stem, write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -209,7 +210,7 @@ def compare(
 
     $ schuss compare digits wine --depth 2,8 --activations relu,"mine = z * sigmoid(1.7 * z)"
     """
-    output = Output(json, folder(plot, out), [report])
+    output = Output(json, folder(plot, out), [report], data)
     datasets = [_dataset(each, target, task, alone=len(data) == 1) for each in data]
     for dataset in datasets:
         output.show_data(dataset)
@@ -289,7 +290,7 @@ def fit(
 
     $ schuss fit digits --resume digits.schuss --epochs 40
     """
-    output = Output(json, folder(plot, out), [save])
+    output = Output(json, folder(plot, out), [save], [data])
     described = (
         activation, depth, width, init, norm, residual or None, dropout, optimizer, lr, batch_size, epochs, loss,
         schedule, patience, clip_norm, resume,
@@ -416,7 +417,7 @@ def doctor(
     schedule: MaybeSchedule = None,
     patience: Patience = None,
     clip_norm: ClipNorm = None,
-    seeds: Seeds = 3,
+    seeds: VisitSeeds = 3,
     fix: Fix = None,
     target: Target = None,
     task: Task = None,
@@ -430,7 +431,7 @@ def doctor(
 
     $ schuss doctor churn.csv --target Exited --lr 3 --fix mended.py
     """
-    output = Output(json, files=[fix])
+    output = Output(json, files=[fix], read=[data])
     network = _network(
         None, activation=activation, depth=depth, width=width, init=init,
         norm=norm, residual=residual or None, dropout=dropout,
@@ -464,7 +465,7 @@ def predict(run: RunArgument, table: TableArgument, *, out: CsvFile = STDOUT, js
 
     $ schuss predict churn.schuss new.csv --out predictions.csv
     """
-    output = Output(json, files=[out])
+    output = Output(json, files=[out], read=[run, table])
     header, columns = _predictions(run, table)
     output.write_json(lambda: dict(zip(header, columns, strict=True)))
     text = csv_text(header, zip(*columns, strict=True))
@@ -530,7 +531,7 @@ def flow(
         raise InvalidInput(
             "without --epochs nothing is trained; give --epochs 20, or leave out --optimizer, --lr and --batch-size."
         )
-    output = Output(json, folder(plot, out))
+    output = Output(json, folder(plot, out), read=[data])
     network = _network(
         None, activation=activation, depth=depth, width=width, init=init,
         norm=norm, residual=residual, dropout=dropout,

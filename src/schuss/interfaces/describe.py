@@ -45,7 +45,8 @@ def networks_in_words(study: sc.Study) -> str:
             f"{study.trained} trained in {study.seconds:.1f} s, {study.trained / study.seconds:.0f} networks/s"
         )
     if n > study.trained:
-        parts.append(f"{n - study.trained} taken from the study")
+        known = "the same as others" if study.path is None else "taken from the study"
+        parts.append(f"{n - study.trained} {known}")
     return "; ".join(parts) + "."
 
 
@@ -62,7 +63,7 @@ def draw(study: sc.Study, output: Output) -> None:
 
 def show_run(run: sc.Run, output: Output, *more: Table) -> None:
     """A training: its course, the gradient flow through it, and the result."""
-    output.show(f"{run.network}", f"{run.recipe}", "")
+    output.show(run.network.brief(), f"{run.recipe}", "")
     if len(run.outcome.history):
         output.show(tables.history_table(run.history, run.score_name))
     output.show(tables.flow_history_table(run.flow))

@@ -91,10 +91,8 @@ Tune: TypeAlias = Annotated[
 BUDGET = "Of each network: passes over the training part (20epochs), or time on one core (0.5s)."
 BudgetText: TypeAlias = Annotated[str, _option("BUDGET", BUDGET)]
 BATCH = "Rows of one update; gd takes all."
-BatchSize: TypeAlias = Annotated[int, _option("N", BATCH)]
 BatchSizes: TypeAlias = Annotated[str, _option("LIST", "Rows of one update; all is the full batch.")]
 MaybeBatchSize: TypeAlias = Annotated[int | None, _option("N", BATCH, unset="32")]
-Epochs: TypeAlias = Annotated[int, _option("N", "Passes over the training part.")]
 MaybeEpochs: TypeAlias = Annotated[int | None, _option("N", "Passes over the training part.", unset="20")]
 THROUGH = "Train for so many epochs, too, and show the flow through it."
 ThroughEpochs: TypeAlias = Annotated[int | None, _option("N", THROUGH, unset="no training")]
@@ -111,6 +109,7 @@ SEED = "Of the initial weights and of the order of the rows."
 Seed: TypeAlias = Annotated[int, _option("N", SEED, callback=_seed)]
 MaybeSeed: TypeAlias = Annotated[int | None, _option("N", SEED, unset="0", callback=_seed)]
 Seeds: TypeAlias = Annotated[int, _option("N", "Fresh seeds to judge the chosen trials on.")]
+VisitSeeds: TypeAlias = Annotated[int, _option("N", "Seeds to train from; figures are medians over them.")]
 STUDY = "Keep every network there, and go on where it stopped; - keeps nothing."
 StudyPath: TypeAlias = Annotated[str | None, _option("FILE", STUDY, unset=f"a new file in {PICTURES}")]
 ReportPath: TypeAlias = Annotated[Path | None, _option("FILE", "Write the report there: one HTML file.")]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,6 +28,12 @@ STDOUT = Path("-")
 NARROWEST = 80  # columns of a table: in a narrower terminal its lines fold, where a squeezed table would lose its names
 
 
+def _check_not_read(file: Path, read: Iterable[str | Path]) -> None:
+    """Refuse to write over what the command reads: a slip of the pen must not cost the data."""
+    if file.exists() and any(Path(each).exists() and file.samefile(each) for each in read):
+        raise InvalidInput(f"{file} is what this command reads; it was not touched. Name another file to write.")
+
+
 class Output:
     """What a command writes. With JSON on standard output, what is for people goes to standard error.
 
@@ -37,7 +42,11 @@ class Output:
     """
 
     def __init__(
-        self, json_file: Path | None = None, pictures: Path | None = None, files: Iterable[Path | None] = ()
+        self,
+        json_file: Path | None = None,
+        pictures: Path | None = None,
+        files: Iterable[Path | None] = (),
+        read: Iterable[str | Path] = (),
     ) -> None:
         from rich.console import Console
 
@@ -47,6 +56,7 @@ class Output:
         for file in (json_file, *files):
             if file is not None and file != STDOUT:
                 check_file_place(file)
+                _check_not_read(file, read)
         if pictures is not None:
             check_folder(pictures)
 
@@ -88,15 +98,6 @@ class Output:
             figure_of(draw()).savefig(raw, format="png")
             write_atomically(path, raw.getvalue())
             self.show(f"picture: {path}")
-
-
-def file_stem(name: str) -> str:
-    """The name of a definition as a part of a file's name.
-
-    >>> file_stem("tailor(sigmoid, depth=50)")
-    'tailor-sigmoid-depth-50'
-    """
-    return re.sub(r"[^\w.]+", "-", name).strip("-")
 
 
 def check_folder(folder: Path) -> None:

@@ -24,14 +24,16 @@ _KINDS: Mapping[str, tuple[type[Definition], Callable[[Any], Any]]] = {
 def with_own(kind: str, wanted: Iterable[str]) -> list[Any]:
     """The names as they are, and those of the form FILE.py:NAME as what the file defines.
 
-    InvalidInput if there is no such file or name, or if the file raises: the message has the line.
+    InvalidInput if there is no such file or name, or if the file raises or ends Python: the message has the line.
     """
-    return [_own(kind, each) if ".py:" in each else each for each in wanted]
+    return [_own(kind, each) if ".py:" in each or each.strip().endswith(".py") else each for each in wanted]
 
 
 def _own(kind: str, wanted: str) -> Any:
     file, _, name = wanted.partition(".py:")
-    path = Path(f"{file.strip()}.py")
+    path = Path(f"{file.strip().removesuffix('.py')}.py")
+    if not name:
+        raise InvalidInput(f"which {kind} of {path} is meant? Write {path}:NAME.")
     if not path.is_file():
         raise InvalidInput(f"there is no file {path}, which should define the {kind} {name}.")
     module = _blamed(path, lambda: _module(path))
@@ -65,7 +67,7 @@ def _blamed(path: Path, work: Callable[[], Found], line: int | None = None) -> F
     """What `work` gives; what it raises becomes one sentence with the line of the user's file, by default `line`."""
     try:
         return work()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if isinstance(error, SyntaxError):
             line, what = error.lineno, f"SyntaxError: {error.msg}"
         else:

@@ -14,18 +14,20 @@
   };
   const views = new Map();
 
-  function draw(number) {
-    if (views.has(plots[number])) return;
+  const begun = new Set();
+
+  async function draw(number) {
+    if (begun.has(number)) return;
+    begun.add(number);
     const spec = {
       ...specs[number],
-      $schema: "vega-lite", width: "container", autosize: { type: "fit-x", contains: "padding" }, padding: { left: 2, right: 8, top: 4, bottom: 2 },
+      width: "container", autosize: { type: "fit-x", contains: "padding" }, padding: { left: 2, right: 8, top: 4, bottom: 2 },
       params: [{ name: "focus", value: null }],
     };
-    const view = new vega.View(vega.parse(vegaLite.compile(spec, { config }).spec), {
-      renderer: "svg", container: plots[number], hover: true, tooltip: tooltip(spec.usermeta), logLevel: vega.Warn,
+    const { view } = await vegaEmbed(plots[number], spec, {
+      mode: "vega-lite", renderer: "svg", config, actions: false, defaultStyle: false, tooltip: tooltip(spec.usermeta),
     });
     views.set(plots[number], view);
-    view.run();
     root.dataset.drawn = String(views.size);
   }
 
@@ -78,9 +80,9 @@
   // -------------------------------------------------------------------------------------------- when
 
   root.dataset.plots = String(plots.length);
-  const from = (number) => {
+  const from = async (number) => {
     if (number >= plots.length) return;
-    draw(number);
+    await draw(number);
     setTimeout(from, 0, number + 1);
   };
   from(0);

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment, Template
     from markupsafe import Markup
 
-SCRIPTS = ("vega/vega.min.js", "vega/vega-lite.min.js", "page.js")
+VEGA_LITE = "6.4"  # the version that the charts are written for
 
 
 class Panel(NamedTuple):
@@ -98,7 +98,7 @@ def page_html(page: Page) -> str:
         if isinstance(part, Chart)
         for panel in part.panels
     ]
-    scripts = [_script(name) for name in SCRIPTS]
+    scripts = [_vega(), _text("page.js")]
     return _template("page.html").render(
         page=page,
         style=_trusted(_text("page.css")),
@@ -149,12 +149,12 @@ def _text(name: str) -> str:
     return files("schuss.pages").joinpath(name).read_text(encoding="utf-8")
 
 
-@lru_cache(maxsize=len(SCRIPTS))
-def _script(name: str) -> str:
-    # A browser's inspector would ask for the map of the minified code, which is not here.
-    return "".join(
-        line for line in _text(name).splitlines(keepends=True) if not line.startswith("//# sourceMappingURL")
-    )
+@lru_cache(maxsize=1)
+def _vega() -> str:
+    """Vega and Vega-Lite, by which the reader's browser draws, as one script; it takes a second to put together."""
+    from vl_convert import javascript_bundle
+
+    return javascript_bundle("window.vegaEmbed = vegaEmbed", VEGA_LITE)
 
 
 def _digest(script: str) -> str:

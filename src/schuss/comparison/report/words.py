@@ -19,7 +19,12 @@ def verdict_in_plain_words(study: Study, expected: int) -> list[str]:
     """Who is best, how sure that is, who cannot be told from it and who is worse, what was widened, what diverged."""
     found = [ranked for ranked in study.ranking if not math.isnan(ranked.test_score)]
     if not found:
-        return [f"No competitor has reached a result yet: {len(study.rows)} of {expected} networks are finished."]
+        if len(study.rows) < expected:
+            return [f"No competitor has reached a result yet: {len(study.rows)} of {expected} networks are finished."]
+        return [
+            "No competitor has reached a result: of each, too many networks diverged on fresh seeds.",
+            _diverged(study),
+        ]
     stopped = f"It was stopped after {len(study.rows)} of {expected} networks: this is what is known so far."
     return [
         _best(study, found[0]),
@@ -41,7 +46,7 @@ def _best(study: Study, best: Ranked) -> str:
 
 
 def _sure(study: Study, best: Ranked) -> list[str]:
-    seeds = len({row.seed for row in study.rows if row.stage == "final"})
+    seeds = study.final_runs // len(study.tasks)  # that all have run: others do not count yet
     if math.isnan(best.low):
         return ["How sure is that? One seed says nothing of chance: take more seeds."]
     low = f"{best.low:.3f}" if math.isfinite(best.low) else "no lower bound, as too many may diverge,"

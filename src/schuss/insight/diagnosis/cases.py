@@ -8,9 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss.data import Dataset, Part
+from schuss.data import Dataset
 from schuss.engines import EngineData, EnginePart
 from schuss.engines.encoded import default_loss, engine_data, n_outputs
+from schuss.engines.passes import weighted
+from schuss.engines.reference import part_loss
 from schuss.insight.diagnosis.thresholds import FEWEST_EPOCHS, WORK
 from schuss.layers import Layer
 from schuss.losses import Loss
@@ -48,26 +50,27 @@ def within_budget(case: Case) -> Case:
 
 
 def _first_rows(data: Dataset, n: int) -> Dataset:
-    """The first rows of each part, which are in random order."""
-    train, valid, test = (Part(part.X[:n], part.y[:n]) for part in (data.train, data.valid, data.test))
-    return replace(data, train=train, valid=valid, test=test)
+    """The first rows of each part."""
+    return replace(data.without_table(), train=data.train.first(n), valid=data.valid.first(n), test=data.test.first(n))
 
 
 def constant_losses(case: Case) -> tuple[float, float]:
     """The loss of the best constant prediction, chosen on the training part: there, and on the validation part."""
     loss, data = case.loss, engine_data(case.data, case.loss)
-    best = _log_shares(data, len(case.data.classes)) if loss.expression is None else _best_constants(loss, data)
+    best = _log_shares(loss, data, len(case.data.classes)) if loss.expression is None else _best_constants(loss, data)
     train, valid = (_mean_loss(loss, best, part) for part in (data.train, data.valid))
     return train, valid
 
 
 def _mean_loss(loss: Loss, prediction: NDArray[np.float64], part: EnginePart) -> float:
-    target = part.labels if loss.expression is None else part.Y
-    return float(np.mean(loss.values(np.broadcast_to(prediction, (len(part.X), len(prediction))), target)))
+    return part_loss(loss, np.broadcast_to(prediction, (len(part.X), len(prediction))), part)
 
 
-def _log_shares(data: EngineData, classes: int) -> NDArray[np.float64]:
-    return np.log(np.bincount(data.train.labels, minlength=classes) / len(data.train.labels))
+def _log_shares(loss: Loss, data: EngineData, classes: int) -> NDArray[np.float64]:
+    """Of the classes in the rows by their weights, smoothed as their targets are."""
+    train = data.train
+    counts = np.bincount(train.labels, train.weights if len(train.weights) else None, minlength=classes)
+    return np.asarray(np.log((1 - loss.smoothing) * counts / counts.sum() + loss.smoothing / classes))
 
 
 def _best_constants(loss: Loss, data: EngineData) -> NDArray[np.float64]:
@@ -77,6 +80,7 @@ def _best_constants(loss: Loss, data: EngineData) -> NDArray[np.float64]:
     low, high = -scale, scale
     for _ in range(60):
         middle = (low + high) / 2
-        rises = loss.slopes(np.broadcast_to(middle, target.shape), target).mean(axis=0) > 0
+        slopes = loss.slopes(np.broadcast_to(middle, target.shape), target)
+        rises = weighted(slopes, data.train.weights).mean(axis=0) > 0
         low, high = np.where(rises, low, middle), np.where(rises, middle, high)
     return np.asarray((low + high) / 2)

@@ -31,13 +31,8 @@ class Suspect(NamedTuple):
     direct: Callable[[Case], Sequence[Cure]]
     relief: Sequence[Cure] = ()
 
-    @staticmethod
-    def worth(measured: Measured) -> float:
-        """What a cure is to raise: the share of the loss that is gone, on the rows that were learned from."""
-        return measured.learned
-
     def helps(self, before: Measured, after: Measured) -> bool:
-        """Whether a cure clearly raises its worth, and not by memorizing."""
+        """Whether a cure clearly raises the share of the loss that is gone, and not by memorizing."""
         gain = after.learned - before.learned
         elsewhere = after.best_valid_learned - max(before.valid_learned, 0.0)
         return (

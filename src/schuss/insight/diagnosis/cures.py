@@ -130,10 +130,6 @@ def tailored(case: Case) -> list[Cure]:
 # ---------------------------------------------------------------------------------------------- more layers
 
 
-def _is_plain(network: Network) -> bool:
-    return all(isinstance(layer, Dense | Dropout) for layer in network.hidden)
-
-
 def _blocks(network: Network, *, norm: bool, residual: bool) -> list[Description]:
     """A plain stack with a norm before each activation, or with each layer that keeps its width in a Residual."""
     built: list[Description] = []

@@ -164,6 +164,7 @@ class Diagnosis:
         """The diagnosis as plain values."""
         return {
             "healthy": self.healthy,
+            "complete": self.complete,
             "findings": [finding.to_json() for finding in self.findings],
             "seconds": self.seconds,
         }

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from schuss import tables
 from schuss.insight.diagnosis import thresholds
-from schuss.insight.diagnosis.script import counted
-from schuss.wording import MISSING, mean_and_spread, significant
+from schuss.wording import MISSING, counted, mean_and_spread, significant, times
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -62,8 +61,8 @@ def _wrapped(text: str, indent: str = "") -> str:
 
 
 def _described(network: Network) -> str:
-    """The hidden layers in one line, equal ones counted."""
-    return ", ".join(counted([*map(repr, network.hidden)], "{n} × {text}")) or "no hidden layers"
+    """The hidden layers in one line, what repeats counted."""
+    return ", ".join(counted([*map(repr, network.hidden)], times)) or "no hidden layers"
 
 
 def _budget(diagnosis: Diagnosis) -> str:
@@ -71,10 +70,10 @@ def _budget(diagnosis: Diagnosis) -> str:
     rows, of = len(diagnosis.examined.data.train), len(diagnosis.case.data.train)
     epochs = f"{given} epochs" if given == wanted else f"{given} of its {wanted} epochs"
     data = "" if rows == of else f", on {rows} of {of} rows"
-    n = len(diagnosis.seeds)
+    n, medians = len(diagnosis.seeds), "; figures are medians over the seeds" * (diagnosis.before is not None)
     return _wrapped(
-        f"{diagnosis.trained} networks in {diagnosis.seconds:.1f} s: {epochs}{data}, {n} seed{'s' * (n > 1)}; "
-        "figures are medians over the seeds."
+        f"{diagnosis.trained} network{'s' * (diagnosis.trained != 1)} in {diagnosis.seconds:.1f} s: {epochs}{data}, "
+        f"{n} seed{'s' * (n > 1)}{medians}."
     )
 
 

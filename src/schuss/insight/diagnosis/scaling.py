@@ -1,4 +1,7 @@
-"""Data brought to the scale that initial weights are made for, after it was encoded."""
+"""Data brought to the scale that initial weights are made for, after it was encoded.
+
+It keeps its one split: another one, cut from the raw table, would have the old scale.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +38,12 @@ def standardize_inputs(data: Dataset) -> Dataset:
         X = part.X.astype(np.float64)
         for k, (mean, std) in scales.items():
             X[:, k] = (X[:, k] - mean) / std
-        return Part(np.ascontiguousarray(X, dtype=np.float32), part.y)
+        return replace(part, X=np.ascontiguousarray(X, dtype=np.float32))
 
     inputs, columns = iter(scales.values()), data.encoding.columns
     changed = tuple(_rescaled(each, *next(inputs)) if each.kind == "numeric" else each for each in columns)
     return replace(
-        data,
+        data.without_table(),
         train=scaled(data.train),
         valid=scaled(data.valid),
         test=scaled(data.test),
@@ -60,12 +63,12 @@ def standardize_target(data: Dataset) -> Dataset:
     mean, std = np.array([_moments(column) for column in data.train.y.T]).T
 
     def scaled(part: Part) -> Part:
-        return Part(part.X, ((part.y.astype(np.float64) - mean) / std).astype(np.float32))
+        return replace(part, y=((part.y.astype(np.float64) - mean) / std).astype(np.float32))
 
     old_mean, old_std = np.array(target.mean), np.array(target.std)
     changed = replace(target, mean=tuple((old_mean + old_std * mean).tolist()), std=tuple((old_std * std).tolist()))
     return replace(
-        data,
+        data.without_table(),
         train=scaled(data.train),
         valid=scaled(data.valid),
         test=scaled(data.test),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from schuss import formulas
 from schuss.activations import Activation, find_activation, identity
+from schuss.data import Dataset
+from schuss.data import load as load_data
 from schuss.data.problems import PROBLEMS
 from schuss.definitions import Definition
 from schuss.errors import InvalidInput
@@ -22,6 +23,7 @@ from schuss.network import Network
 from schuss.optimizers import Optimizer, find_optimizer
 from schuss.recipe import Recipe
 from schuss.schedules import Schedule, constant, find_schedule
+from schuss.wording import counted
 
 _RUN = """
 
@@ -44,7 +46,7 @@ def as_script(case: Case, cure: Cure, seed: int, load: str | None = None) -> str
     `load` is the Python expression that gives the data; a built-in problem needs none. InvalidInput for an initializer
     that is not built in: its code is not known.
     """
-    if load is None and case.data.name not in PROBLEMS:
+    if load is None and not _is_built_in(case.data):
         raise InvalidInput("say how the data is loaded, by a Python expression such as \"sc.load('churn.csv')\".")
     writer, after = _Writer(), cure.apply(case)
     body = [
@@ -70,15 +72,9 @@ def as_script(case: Case, cure: Cure, seed: int, load: str | None = None) -> str
     return "\n".join(written)
 
 
-def counted(texts: Sequence[str], several: str) -> Iterator[str]:
-    """The texts, with equal neighbors as one, by a pattern of {text} and {n}.
-
-    >>> list(counted(["a", "a", "b"], "{n} × {text}"))
-    ['2 × a', 'b']
-    """
-    for text, equal in groupby(texts):
-        n = len(list(equal))
-        yield text if n == 1 else several.format(n=n, text=text)
+def _is_built_in(data: Dataset) -> bool:
+    """Whether `sc.load` of its name gives this data: a file may be called iris, too, or be split from another seed."""
+    return data.name in PROBLEMS and load_data(data.name).fingerprint == data.fingerprint
 
 
 def _quoted(text: str) -> str:
@@ -94,7 +90,7 @@ class _Writer:
         self.functions: set[str] = set()
 
     def network(self, network: Network) -> str:
-        parts = [*counted([*map(self.layer, network.hidden)], "*[{text}] * {n}")]
+        parts = [*counted([*map(self.layer, network.hidden)], lambda n, texts: f"*[{', '.join(texts)}] * {n}")]
         if network.output != identity:
             parts.append(f"output={self.activation(network.output)}")
         if network.output_init != auto:

@@ -211,7 +211,7 @@ def rate_too_low(seen: Evidence) -> Sign:
     return Sign(
         (),
         {"learning_rate": rate, "updates": updates, "update_ratio_last": moved},
-        f"At a learning rate of {rate:g} {updates:,} updates end long before the valley: the last one changed the "
+        f"At a learning rate of {rate:g}, {updates:,} updates end long before the valley: the last one changed the "
         f"weights of the last hidden layer by {significant(moved)} of their size. As many updates with longer steps "
         "get there.",
     )
