@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -167,6 +168,11 @@ class Encoding:
         """Describe the encoding with what JSON knows; `from_json` restores it without loss."""
         description: dict[str, Any] = json.loads(json.dumps(asdict(self)))  # tuples become lists, as in the file
         return description
+
+    @cached_property
+    def text(self) -> str:
+        """What `to_json` says, as text that is equal for equal encodings; many data sets of one encoding need it."""
+        return json.dumps(self.to_json(), sort_keys=True)
 
     @staticmethod
     def from_json(description: object) -> Encoding:

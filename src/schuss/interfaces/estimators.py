@@ -40,7 +40,7 @@ from schuss.interfaces.arguments import (
 )
 from schuss.interfaces.progress import shown_progress
 from schuss.losses import Loss, binary_cross_entropy, find_loss, softmax_cross_entropy
-from schuss.optimizers import Optimizer, find_optimizer
+from schuss.optimizers import Optimizer, adamw, find_optimizer
 from schuss.recipe import Recipe
 from schuss.schedules import constant, cosine
 from schuss.tabular import ensemblefile, population
@@ -59,7 +59,9 @@ if TYPE_CHECKING:
 Numbers = NDArray[np.float64]
 
 LIGHT = ("plain", "piecewise")
+LEARNING_RATE = 3e-3
 WARMUP = 0.05  # of the training, during which the learning rate rises
+PATIENCE = 8  # epochs without a better one on the fold, after which a network ends
 
 
 class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -197,12 +199,12 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
                 batch_size=usual_batch(rows) if self.batch_size == "auto" else self.batch_size,
                 epochs=epochs,
                 schedule=cosine(warmup=WARMUP),
-                patience=epochs if self.early_stopping else None,
+                patience=PATIENCE if self.early_stopping else None,
             ),
         )
 
     def _rule(self) -> Optimizer:
-        rule = find_optimizer(self.optimizer)
+        rule = adamw(lr=LEARNING_RATE) if self.optimizer == "auto" else find_optimizer(self.optimizer)
         if "weight_decay" in dict(rule.settings):
             rule = rule(weight_decay=self.weight_decay)
         return rule if self.learning_rate == "auto" else rule(lr=positive_number("learning_rate", self.learning_rate))
@@ -246,7 +248,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
 
         check_is_fitted(self)
         plan = clone(self).set_params(random_state=0).plan(X, y, sample_weight)
-        data, (job,) = list(plan.groups())[int(np.argmax(self.ensemble_.weights)) % len(plan.members)]
+        wanted = int(np.argmax(self.ensemble_.weights)) % len(plan.members)
+        data, job = next((data, job) for number, data, job in plan.groups() if number == wanted)
         return doctor(job.network, data, job.recipe, seed=job.seed, prove=prove, threads=self.threads())
 
     # ------------------------------------------------------------------------------------------ elsewhere
@@ -338,12 +341,13 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     activation
         A name, formula or definition; "auto" is ReLU, and SiLU after waves.
     optimizer, learning_rate, weight_decay
-        The rule, by name or itself; its learning rate, "auto" being its own; and its weight decay, if it has one. The
-        learning rate rises for 5 % of the training and then falls as a cosine to 0.
+        The rule, by name or itself, "auto" being adamw with a learning rate of 0.003; another learning rate than its
+        own; its weight decay, if it has one. The rate rises for 5 % of the training and falls as a cosine to 0.
     batch_size
         Rows of one update; "auto" is 32 to 256, by the number of rows (`schuss.tabular.members.usual_batch`).
     epochs
-        Passes over the rows; "auto" is 20 to 300, by the number of rows (`schuss.tabular.members.usual_epochs`).
+        Passes over the rows, at most; "auto" is 20 to 300, by the number of rows
+        (`schuss.tabular.members.usual_epochs`).
     dropout
         The share of every hidden layer's outputs that are 0 in training.
     label_smoothing
@@ -351,7 +355,8 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     ensemble
         How many networks; "auto" is 20: four styles, each on five folds. "light" is 10: plain and piecewise ones.
     early_stopping
-        Train every network on all rows but a fold, and keep its best epoch there. False: on all rows, to the end.
+        Train every network on all rows but a fold, keep its best epoch there, and end 8 epochs after it. False: train
+        on all rows, to the end.
     class_weight
         Weights by class, or "balanced": so that all classes weigh the same.
     random_state
@@ -390,7 +395,7 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         hidden: Any = "auto",
         activation: str | Activation = "auto",
         *,
-        optimizer: str | Optimizer = "adamw",
+        optimizer: str | Optimizer = "auto",
         learning_rate: float | str = "auto",
         batch_size: int | str = "auto",
         epochs: int | str = "auto",
@@ -517,7 +522,7 @@ class SchussRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         hidden: Any = "auto",
         activation: str | Activation = "auto",
         *,
-        optimizer: str | Optimizer = "adamw",
+        optimizer: str | Optimizer = "auto",
         learning_rate: float | str = "auto",
         batch_size: int | str = "auto",
         epochs: int | str = "auto",

@@ -163,31 +163,24 @@ class Plan:
     rows: tuple[tuple[Places, Places], ...]
     is_judged: bool
 
-    def groups(self) -> Iterator[tuple[Dataset, list[Job]]]:
-        """A data set and its jobs for each member."""
-        inputs = self._inputs(self.learned)
-        judged = inputs if self.judging is self.learned else self._inputs(self.judging)
-        for member, job, (train, valid) in zip(self.members, self.jobs, self.rows, strict=True):
-            kind = STYLES[member.style].inputs
-            names = self.encoders[kind].names(self.columns)
-            encoding = Encoding(
-                tuple(Column(name, "numeric") for name in names), self.learned.target, standardize=False
-            )
-            known = self.judging.part(judged[kind], valid)
-            yield (
-                Dataset(
-                    "table", self.learned.target.task, self.learned.part(inputs[kind], train), known, known, encoding
-                ),
-                [job],
-            )
+    def groups(self) -> Iterator[tuple[int, Dataset, Job]]:
+        """The number, data set and job of each member, one kind of inputs after the other: each takes much memory."""
+        for kind, encoder in self.encoders.items():
+            X = encoder(self.learned.table)
+            judged = X if self.judging is self.learned else encoder(self.judging.table)
+            columns = tuple(Column(name, "numeric") for name in encoder.names(self.columns))
+            encoding = Encoding(columns, self.learned.target, standardize=False)
+            for number, (member, job, (train, valid)) in enumerate(
+                zip(self.members, self.jobs, self.rows, strict=True)
+            ):
+                if STYLES[member.style].inputs == kind:
+                    parts = self.learned.part(X, train), self.judging.part(judged, valid)
+                    yield number, Dataset("table", self.learned.target.task, *parts, parts[1], encoding), job
 
     def finished(self, runs: Sequence[Run]) -> Ensemble:
         """The ensemble of the runs, one a member; those that diverged do not count."""
         styles = tuple(member.style for member in self.members)
         return Ensemble(self.columns, self.encoders, styles, tuple(runs), self._weights(runs))
-
-    def _inputs(self, problem: Problem) -> dict[Kind, Inputs]:
-        return {kind: encoder(problem.table) for kind, encoder in self.encoders.items()}
 
     def _weights(self, runs: Sequence[Run]) -> Numbers:
         """The same for all members of a style, by greedy selection on the rows that each was not trained on."""

@@ -18,8 +18,8 @@ from schuss.recipe import Recipe
 from schuss.tabular.kinds import Kind
 
 FOLDS = 5
-EPOCHS = 60
-UPDATES = 1_000, 12_500  # a small table is passed over more often until there are so many, a large one less often
+EPOCHS = 30
+UPDATES = 300, 12_500  # a small table is passed over more often until there are so many, a large one less often
 MOST_EPOCHS, FEWEST_EPOCHS = 300, 20
 WIDTHS = (128, 128, 128)
 
@@ -100,7 +100,7 @@ def usual_epochs(rows: int) -> int:
     """Passes over the training rows: more where one pass makes few updates, fewer where it makes many.
 
     >>> [usual_epochs(rows) for rows in (50, 300, 10_000, 100_000, 1_000_000)]
-    [300, 125, 60, 39, 20]
+    [150, 37, 30, 30, 20]
     """
     updates = -(-rows * (FOLDS - 1) // (FOLDS * usual_batch(rows)))  # of one pass over all folds but one
     fewest, most = (total // updates for total in UPDATES)
