@@ -27,7 +27,7 @@ from schuss.training import Job, Run
 Numbers = NDArray[np.float64]
 Places = NDArray[np.int64]
 
-CHUNK = 4096  # rows that are encoded and predicted at once, so that their inputs stay in the cache
+CHUNK = 2048  # rows that are encoded and predicted at once, so that their inputs stay in the cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,15 +67,15 @@ class Ensemble:
 
 def predicted(run: Run, X: Inputs) -> Numbers:
     """Probabilities, or numbers in the target's unit, of one network for its encoded inputs: [n, k]."""
-    outputs = run.outputs(X).astype(np.float64)
+    outputs = run.outputs(X).T.astype(np.float64, order="C")  # class by class: sums over few columns are slow in NumPy
     target = run.encoding.target
     if target.task == "regression":
-        numbers: Numbers = outputs * np.array(target.std) + np.array(target.mean)
+        numbers: Numbers = outputs.T * np.array(target.std) + np.array(target.mean)
         return numbers
-    if outputs.shape[1] == 1:
-        outputs = np.hstack([np.zeros_like(outputs), outputs])
-    e = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-    return np.asarray(e / e.sum(axis=1, keepdims=True))
+    if len(outputs) == 1:
+        outputs = np.vstack([np.zeros_like(outputs), outputs])
+    e = np.exp(outputs - outputs.max(axis=0))
+    return np.asarray((e / e.sum(axis=0)).T)
 
 
 # ---------------------------------------------------------------------------------------------- what is learned

@@ -75,8 +75,8 @@ class Piecewise:
         """From numbers without gaps."""
         first, span = self.reach()
         u = np.clip((x - first) / span, 0, 1).astype(np.float32)  # from here on 32 bits do, wherever the column lies
-        column, scale, shift = self.pieces()
-        out = u[:, column]
+        _, scale, shift = self.pieces()
+        out = np.repeat(u, np.diff(self.starts) - 1, axis=1)
         out *= scale
         out -= shift
         return np.clip(out, -1, 1, out=out)
@@ -128,9 +128,14 @@ class Periodic:
         """From numbers without gaps."""
         s = np.clip((x - self.median) / self.range, -FARTHEST, FARTHEST)
         r = (s / np.sqrt(1 + (s / SOFT) ** 2)).astype(np.float32)
-        turns = r[:, :, None] * self.frequency.astype(np.float32) + self.phase.astype(np.float32)
-        waves = np.cos(np.float32(2 * math.pi) * turns).reshape(len(x), -1)
-        return np.hstack([self.standard(x), waves])
+        out = np.empty((len(x), (1 + WAVES) * x.shape[1]), np.float32)
+        out[:, : x.shape[1]] = self.standard(x)
+        waves = out[:, x.shape[1] :]
+        np.multiply(np.repeat(r, WAVES, axis=1), self.frequency.astype(np.float32).ravel(), out=waves)
+        waves += self.phase.astype(np.float32).ravel()
+        waves *= np.float32(2 * math.pi)
+        np.cos(waves, out=waves)
+        return out
 
     def names(self, columns: Sequence[str]) -> list[str]:
         """The columns' own, then those of their waves."""
@@ -182,9 +187,11 @@ class Encoder:
     def __call__(self, table: Table) -> Inputs:
         """The inputs, float32 [n, inputs]."""
         missing = np.isnan(table.numbers)
-        parts = [self.coder(np.where(missing, self.fill, table.numbers)), missing[:, self.gaps]]
-        parts += [codes[:, None] == np.arange(size) for codes, size in zip(table.codes.T, self.sizes, strict=True)]
-        return np.hstack(parts, dtype=np.float32)
+        marks = [missing[:, self.gaps]]
+        marks += [codes[:, None] == np.arange(size) for codes, size in zip(table.codes.T, self.sizes, strict=True)]
+        coded = self.coder(np.where(missing, self.fill, table.numbers))
+        parts = [coded, *(mark.astype(np.float32) for mark in marks if mark.size)]
+        return np.hstack(parts) if len(parts) > 1 else coded
 
     def names(self, columns: Columns) -> list[str]:
         """A name for each input."""
