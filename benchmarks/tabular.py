@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 import time
 import warnings
@@ -122,8 +123,7 @@ class CatBoost:
         self.model = kind(random_seed=seed, verbose=0, allow_writing_files=False)
 
     def fit(self, X: pd.DataFrame, y: NDArray[Any]) -> CatBoost:
-        text = [name for name in X if not pd.api.types.is_numeric_dtype(X[name])]
-        self.model.fit(X, y, cat_features=text)
+        self.model.fit(X, y, cat_features=_text_columns(X))
         return self
 
     def predict(self, X: pd.DataFrame) -> NDArray[Any]:
@@ -133,10 +133,34 @@ class CatBoost:
         return np.asarray(self.model.predict_proba(X))
 
 
+class RealMLP:
+    """RealMLP with its tuned defaults (Holzmüller et al., 2024), as pytabkit has it: text columns as categories."""
+
+    def __init__(self, is_classes: bool, seed: int) -> None:
+        from pytabkit import RealMLP_TD_Classifier, RealMLP_TD_Regressor
+
+        logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+        self.model = (RealMLP_TD_Classifier if is_classes else RealMLP_TD_Regressor)(random_state=seed, device="cpu")
+
+    def fit(self, X: pd.DataFrame, y: NDArray[Any]) -> RealMLP:
+        self.model.fit(X, y, cat_col_names=_text_columns(X))
+        return self
+
+    def predict(self, X: pd.DataFrame) -> NDArray[Any]:
+        return np.asarray(self.model.predict(X)).ravel()
+
+    def predict_proba(self, X: pd.DataFrame) -> NDArray[Any]:
+        return np.asarray(self.model.predict_proba(X))
+
+
+def _text_columns(X: pd.DataFrame) -> list[str]:
+    return [name for name in X if not pd.api.types.is_numeric_dtype(X[name])]
+
+
 def _lightgbm(is_classes: bool, seed: int) -> Any:
     from lightgbm import LGBMClassifier, LGBMRegressor
 
-    return _ordinal((LGBMClassifier if is_classes else LGBMRegressor)(random_state=seed, verbose=-1).set_params())
+    return _ordinal((LGBMClassifier if is_classes else LGBMRegressor)(random_state=seed, verbose=-1))
 
 
 def _schuss(**settings: Any) -> Callable[[bool, int], Any]:
@@ -161,8 +185,9 @@ METHODS: dict[str, Callable[[bool, int], Any]] = {
     ),
     "CatBoost": CatBoost,
     "LightGBM": _lightgbm,
+    "RealMLP": RealMLP,
 }
-NEEDS = {"CatBoost": "catboost", "LightGBM": "lightgbm"}
+NEEDS = {"CatBoost": "catboost", "LightGBM": "lightgbm", "RealMLP": "pytabkit"}
 
 
 def measured(method: str, table: Table, seed: int) -> Figure:
