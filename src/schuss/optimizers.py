@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
@@ -74,9 +74,7 @@ class Optimizer(Definition):
     @cached_property
     def program(self) -> Program:
         """(w, g, *state) → (w, *state) in place, for the native engine; scalars are the hyper-parameters, then t."""
-        aliases = {0: 0} | {k: k + 1 for k in range(1, len(self.updates))}
-        scalars = [*(name for name, _ in self.settings), "t"]
-        return compile_program(self.updates, ["w", "g", *self.state], scalars, aliases)
+        return _compiled(self.updates, self.state, tuple(name for name, _ in self.settings))
 
     @property
     def text(self) -> str:
@@ -104,6 +102,13 @@ class Optimizer(Definition):
         """The descent on every landscape, that of plain gradient descent beside it in gray."""
         own, plain = ([best_descent(rule, land) for land in LANDSCAPES.values()] for rule in (self, gd))
         return charts.rule_figure(own, plain)
+
+
+@lru_cache(maxsize=256)
+def _compiled(updates: tuple[Expression, ...], state: tuple[str, ...], settings: tuple[str, ...]) -> Program:
+    """Once for all copies of a rule, however they are configured: a search has thousands."""
+    aliases = {0: 0} | {k: k + 1 for k in range(1, len(updates))}
+    return compile_program(updates, ["w", "g", *state], [*settings, "t"], aliases)
 
 
 @overload

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -166,13 +166,13 @@ class Encoding:
 
     def to_json(self) -> dict[str, Any]:
         """Describe the encoding with what JSON knows; `from_json` restores it without loss."""
-        description: dict[str, Any] = json.loads(json.dumps(asdict(self)))  # tuples become lists, as in the file
+        description: dict[str, Any] = json.loads(self.text)
         return description
 
     @cached_property
     def text(self) -> str:
         """What `to_json` says, as text that is equal for equal encodings; many data sets of one encoding need it."""
-        return json.dumps(self.to_json(), sort_keys=True)
+        return json.dumps(self, default=_fields, sort_keys=True)
 
     @staticmethod
     def from_json(description: object) -> Encoding:
@@ -184,6 +184,11 @@ class Encoding:
         _require(any(column.features for column in columns), "there is no input")
         _require(type(values["standardize"]) is bool, "'standardize' is not true or false")
         return Encoding(columns, _target(values["target"]), values["standardize"])
+
+
+def _fields(described: Encoding | Column | Target) -> dict[str, Any]:
+    """One level of `dataclasses.asdict`, which copies every name of thousands of columns."""
+    return {field.name: getattr(described, field.name) for field in fields(described)}
 
 
 # ---------------------------------------------------------------------------------------------- learning an encoding
