@@ -99,6 +99,16 @@ def test_a_weight_is_a_number_of_rows_and_their_order_is_nothing(case: Case, ran
     np.testing.assert_array_equal(one.groups, other.groups)
 
 
+def test_fractions_of_equal_rows_add_up_to_the_same_bits_in_any_order() -> None:
+    X, y, w = np.zeros((3, 1)), np.zeros((3, 1)), np.array([0.1, 0.2, 0.3])  # (0.1 + 0.2) + 0.3 > 0.1 + (0.2 + 0.3)
+    others = np.array([[1.0], [2.0]])
+    rows = [
+        canonical(table_of(np.vstack([X, others])), np.vstack([y, others]), np.r_[w[order], 0.7, 1.1]).weights.tolist()
+        for order in ([0, 1, 2], [2, 1, 0], [1, 2, 0])
+    ]
+    assert rows[0] == rows[1] == rows[2]
+
+
 def test_weights_count_by_their_proportions() -> None:
     X, y = np.arange(20.0)[:, None], np.zeros((20, 1))
     w = np.random.default_rng(0).uniform(0.1, 3, 20)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """SplitMix64's finalizer (Steele et al., 2014): every bit of x decides about every bit of the result."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -20,8 +20,8 @@ def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def epoch_order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
     """The order of n rows in one epoch: Fisher and Yates' shuffle with numbers that depend on (seed, epoch) only."""
-    key = _mixed(_mixed(np.array([seed], np.uint64) + _GOLDEN) + np.uint64(epoch))
-    random = _mixed(key + (np.arange(n, dtype=np.uint64) + np.uint64(1)) * _GOLDEN)
+    key = mixed(mixed(np.array([seed], np.uint64) + _GOLDEN) + np.uint64(epoch))
+    random = mixed(key + (np.arange(n, dtype=np.uint64) + np.uint64(1)) * _GOLDEN)
     bound = np.arange(1, n + 1, dtype=np.uint64)
     chosen = (((random >> np.uint64(32)) * bound) >> np.uint64(32)).tolist()
     order = list(range(n))
@@ -32,7 +32,7 @@ def epoch_order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
 
 
 def _hashed(x: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Wellons' 32-bit hash lowbias32 (2018): half the width of `_mixed`, for one number a unit and row."""
+    """Wellons' 32-bit hash lowbias32 (2018): half the width of `mixed`, for one number a unit and row."""
     x = (x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)
     x = (x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B)
     return x ^ (x >> np.uint32(16))
@@ -44,9 +44,9 @@ def kept_units(seed: int, step: int, layer: int, rate: float, shape: tuple[int, 
     `step` counts the updates done before, `layer` the layers of the engine from 0, the first dimension the rows of the
     whole batch.
     """
-    key = _mixed(np.array([seed], np.uint64) + _GOLDEN + _GOLDEN)  # + golden, once, is where the orders start
+    key = mixed(np.array([seed], np.uint64) + _GOLDEN + _GOLDEN)  # + golden, once, is where the orders start
     for number in (step, layer):
-        key = _mixed(key + np.uint64(number))
+        key = mixed(key + np.uint64(number))
     low, high = key.astype(np.uint32), (key >> np.uint64(32)).astype(np.uint32)
     element = np.arange(shape[0] * shape[1], dtype=np.uint32)
     return (_hashed(_hashed(element ^ low) + high) >= np.uint32(int(rate * 2**32))).reshape(shape)

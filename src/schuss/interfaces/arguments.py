@@ -1,20 +1,19 @@
-"""What comes into an estimator, checked in scikit-learn's way, and its parameters as files hold them."""
+"""What comes into an estimator, checked in scikit-learn's way: parameters, rows, targets and weights."""
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
+from joblib import effective_n_jobs
 from numpy.typing import NDArray
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils import check_array, check_consistent_length, check_random_state, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from schuss import runfile
-from schuss.activations import Activation
-from schuss.errors import InvalidInput, positive_integer
-from schuss.losses import Loss
-from schuss.optimizers import Optimizer
+from schuss.data.encoding import LARGEST, Label
+from schuss.errors import InvalidInput, positive_integer, seed_number
 from schuss.tabular.columns import Table
 
 Numbers = NDArray[np.float64]
@@ -25,6 +24,13 @@ def widths(hidden: Any) -> tuple[int, ...]:
     if not hasattr(hidden, "__iter__") or isinstance(hidden, str) or not len(hidden):
         raise InvalidInput(f"hidden must list the units of every layer, such as (128, 128), but is {hidden!r:.60}.")
     return tuple(positive_integer("the number of units", units) for units in hidden)
+
+
+def truth(what: str, value: Any) -> bool:
+    """True or False; any text would count as True."""
+    if not isinstance(value, bool | np.bool_):
+        raise InvalidInput(f"{what} must be True or False, but is {value!r:.60}.")
+    return bool(value)
 
 
 def check_cells(X: NDArray[Any]) -> None:
@@ -53,50 +59,60 @@ def labels(table: Table, y: Any) -> NDArray[Any]:
     return np.asarray(y)
 
 
+def plain_label(label: Any) -> Label:
+    """A class as text, number or truth; a date, for example, as text."""
+    return label if isinstance(label, str | int | float) else str(label)
+
+
 def quantities(table: Table, y: Any) -> Numbers:
     """Numbers y [n] or [n, k], one a row of the table."""
     y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
     check_consistent_length(table.numbers, y)
+    if y.size and np.abs(y).max() > LARGEST:
+        raise InvalidInput(f"y holds {y.flat[np.abs(y).argmax()]:g}, which is beyond 32-bit numbers; scale it.")
     return np.asarray(y)
 
 
-# ---------------------------------------------------------------------------------------------- files
+def row_weights(sample_weight: Any, n: int) -> Numbers | None:
+    """Weights [n], not negative and not all 0; None if there are none."""
+    if sample_weight is None:
+        return None
+    w = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    if w.shape != (n,):
+        raise InvalidInput(f"sample_weight must have one weight a row, shape ({n},), but has shape {w.shape}.")
+    if w.min() < 0:
+        raise InvalidInput("Negative values in data passed to `sample_weight`: a weight is at least 0.")
+    if not w.any():
+        raise InvalidInput("sample_weight is zero for all rows; at least one row must count.")
+    return np.asarray(w)
 
 
-def plain(name: str, value: Any) -> Any:
-    """A parameter as JSON can hold it; what is no plain value says in a dictionary of one entry what it is."""
-    match value:
-        case None | bool() | int() | float() | str():
-            return value
-        case np.generic():
-            return value.item()
-        case np.random.RandomState() | np.random.Generator():
-            return None
-        case tuple() | list() | np.ndarray():
-            return {"list": [plain(name, each) for each in value]}
-        case dict():
-            return {"dict": [[plain(name, key), plain(name, each)] for key, each in value.items()]}
-        case Activation():
-            return {"activation": runfile.activation_json(value)}
-        case Optimizer():
-            return {"optimizer": runfile.optimizer_json(value)}
-        case Loss():
-            return {"loss": runfile.loss_json(value)}
-    raise InvalidInput(f"the parameter {name} is {value!r:.60}, which cannot be saved; give its name instead.")
+def weights_with_classes(class_weight: Any, y: NDArray[Any], weights: Numbers | None) -> Numbers | None:
+    """The weight of every row [n]: its own times its class's. "balanced" makes all classes weigh the same."""
+    if class_weight is None:
+        return weights
+    own = np.ones(len(y)) if weights is None else weights
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        classes, places = np.unique(y, return_inverse=True)
+        totals = np.bincount(places, own)
+        factors = np.divide(totals.sum() / len(classes), totals, out=np.zeros_like(totals), where=totals > 0)
+        return np.asarray(own * factors[places])
+    found = np.asarray(own * compute_sample_weight(class_weight, y))
+    if not (np.isfinite(found).all() and found.min() >= 0 and found.any()):
+        raise InvalidInput(
+            f"class_weight must hold weights of at least 0, and more than 0 for some class that is there, "
+            f"but is {class_weight!r:.60}."
+        )
+    return found
 
 
-def restored(value: Any) -> Any:
-    """The parameter that `plain` described."""
-    if not isinstance(value, dict):
-        return value
-    ((kind, content),) = value.items()
-    match kind:
-        case "list":
-            return tuple(map(restored, content))
-        case "dict":
-            return {restored(key): restored(each) for key, each in content}
-        case "activation":
-            return runfile.activation_from_json(content)
-        case "loss":
-            return runfile.loss_from_json(content)
-    return runfile.optimizer_from_json(content)
+def threads_of(n_jobs: int | None) -> int:
+    """Threads as scikit-learn counts jobs, −1 being all cores; None is all cores, too."""
+    return int(effective_n_jobs(-1 if n_jobs is None else n_jobs))
+
+
+def seed_of(random_state: Any) -> int:
+    """A seed from a number, which is one; from a RandomState, or from None, it is drawn."""
+    if isinstance(random_state, Integral):
+        return seed_number(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))

@@ -11,31 +11,35 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
-from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
-from sklearn.utils import Tags, check_array, check_random_state, compute_sample_weight
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from schuss import runfile
 from schuss.activations import Activation
 from schuss.data.encoding import Target
 from schuss.data.reading import is_table, read_table
-from schuss.errors import InvalidInput, RunFileError, positive_integer, positive_number
+from schuss.errors import InvalidInput, finite_number, positive_integer, positive_number, unknown_name
 from schuss.insight.gradient_flow import FlowHistory
+from schuss.interfaces import estimatorfile
 from schuss.interfaces.arguments import (
     check_cells,
     labels,
-    plain,
+    plain_label,
     quantities,
-    restored,
+    row_weights,
+    seed_of,
     target_names,
+    threads_of,
+    truth,
+    weights_with_classes,
     widths,
 )
 from schuss.interfaces.progress import shown_progress
@@ -43,11 +47,20 @@ from schuss.losses import Loss, binary_cross_entropy, find_loss, softmax_cross_e
 from schuss.optimizers import Optimizer, adamw, find_optimizer
 from schuss.recipe import Recipe
 from schuss.schedules import constant, cosine
-from schuss.tabular import ensemblefile, population
+from schuss.tabular import population
 from schuss.tabular.columns import Columns, Table, learn_columns
 from schuss.tabular.continuing import one_more_epoch
-from schuss.tabular.ensemble import Ensemble, Plan, Problem, class_problem, number_problem, planned
-from schuss.tabular.members import FOLDS, STYLES, WIDTHS, Training, usual_batch, usual_epochs
+from schuss.tabular.ensemble import (
+    Ensemble,
+    EnsemblePlan,
+    Problem,
+    class_problem,
+    number_problem,
+    planned,
+    planned_again,
+    warm,
+)
+from schuss.tabular.members import FOLDS, STYLES, WIDTHS, Training, chosen_members, usual_batch, usual_epochs
 from schuss.training import Run
 
 if TYPE_CHECKING:
@@ -64,15 +77,27 @@ WARMUP = 0.05  # of the training, during which the learning rate rises
 PATIENCE = 8  # epochs without a better one on the fold, after which a network ends
 
 
+class Learning(NamedTuple):
+    """What is known before any network is trained: how columns are read, and the rows to learn from and to judge on."""
+
+    columns: Columns
+    learned: Problem
+    judging: Problem | None
+    before: Ensemble | None  # whose networks a warm start goes on with
+
+
 class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """What classifier and regressor share: everything but what y means."""
 
     ensemble_: Ensemble
-    columns_: Columns
+    n_features_in_: int
+    feature_names_in_: NDArray[Any]
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
         return tags
 
     # ------------------------------------------------------------------------------------------ fit
@@ -80,7 +105,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
     def fit(
         self, X: Any, y: Any, sample_weight: ArrayLike | None = None, *, eval_set: tuple[Any, Any] | None = None
     ) -> Self:
-        """Train on rows X.
+        """Train on rows X. A fit that fails or is interrupted leaves the estimator as it was.
 
         Parameters
         ----------
@@ -97,45 +122,66 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         -------
         self
         """
-        plan = self.plan(X, y, sample_weight, eval_set)
-        return self._train(plan)
+        fresh = copy(self)
+        return self._become(fresh._trained(fresh.planned(fresh.learn(X, y, sample_weight, eval_set))))
 
-    def _train(self, plan: Plan) -> Self:
-        with shown_progress() if self.verbose else nullcontext() as progress:
-            (self.ensemble_,) = population.train([plan], threads=self.threads(), progress=progress)
+    def _become(self, fresh: Self) -> Self:
+        self.__dict__ = fresh.__dict__
         return self
 
-    def plan(self, X: Any, y: Any, sample_weight: Any = None, eval_set: tuple[Any, Any] | None = None) -> Plan:
-        """Everything before the training: what is learned from the columns, the folds, the networks."""
+    def _trained(self, plan: EnsemblePlan) -> Self:
+        with shown_progress() if self.verbose else nullcontext() as progress:
+            (self.ensemble_,) = population.train([plan], threads=threads_of(self.n_jobs), progress=progress)
+        return self
+
+    def learn(self, X: Any, y: Any, sample_weight: Any = None, eval_set: tuple[Any, Any] | None = None) -> Learning:
+        """Read the rows, and learn from them what X and y mean; sets the attributes that say so."""
         if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
+            raise InvalidInput(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         before = getattr(self, "ensemble_", None) if self.warm_start else None
-        table = self._table(X, reset=before is None)
-        learned = self._learned(table, y, sample_weight)
+        rows = self._rows(X, reset=before is None)
+        columns = learn_columns(rows) if before is None else before.columns
+        table = columns.read(rows)
+        learned = (
+            self._learned(table, y, sample_weight)
+            if before is None
+            else self._more(table, y, sample_weight, before.target)
+        )
         judging = None
         if eval_set is not None:
-            judging = self._more(self._table(eval_set[0], reset=False), eval_set[1], None, learned.target)
+            X, y = _pair(eval_set)
+            judging = self._more(columns.read(self._rows(X, reset=False)), y, None, learned.target)
+        return Learning(columns, learned, judging, before)
+
+    def planned(self, learning: Learning) -> EnsemblePlan:
+        """The networks, and what each of them is trained and judged on."""
+        columns, learned, judging, before = learning
         styles, size = self._members()
         training = self._training(learned)
-        return planned(
-            learned, self.columns_, styles, size, training, judging=judging, before=before, seed=self._seed()
-        )
+        if before is None:
+            return planned(learned, columns, styles, size, training, judging=judging, seed=seed_of(self.random_state))
+        plan = planned_again(before, learned, judging=judging, training=training)
+        wanted = [training.network(member.style) for member in chosen_members(size, styles, FOLDS)]
+        if wanted != [job.network for job in plan.jobs]:
+            raise InvalidInput("warm_start goes on with the networks of the last fit, but now others are given.")
+        return warm(plan, before)
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
+        fresh = copy(self)
         if hasattr(self, "ensemble_"):
-            target = self.ensemble_.runs[0].encoding.target
-            learned = self._more(self._table(X, reset=False), y, sample_weight, target)
-            self.ensemble_ = one_more_epoch(self.ensemble_, learned, threads=self.threads())
-            return self
-        learned = self._learned(self._table(X, reset=True), y, sample_weight, classes)
+            table = self.ensemble_.columns.read(fresh._rows(X, reset=False))
+            learned = fresh._more(table, y, sample_weight, self.ensemble_.target)
+            fresh.ensemble_ = one_more_epoch(self.ensemble_, learned, threads=threads_of(self.n_jobs))
+            return self._become(fresh)
+        rows = fresh._rows(X, reset=True)
+        columns = learn_columns(rows)
+        learned = fresh._learned(columns.read(rows), y, sample_weight, classes)
         styles, size = self._members()
         size = len(styles) if isinstance(self.ensemble, str) else size  # without folds, one of each style
-        usual = self._training(learned)
+        usual = fresh._training(learned)
         training = replace(usual, recipe=replace(usual.recipe, epochs=1, schedule=constant, patience=None))
-        return self._train(planned(learned, self.columns_, styles, size, training, seed=self._seed()))
-
-    def _seed(self) -> int:
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = seed_of(self.random_state)
+        return self._become(fresh._trained(planned(learned, columns, styles, size, training, seed=seed)))
 
     def _learned(self, table: Table, y: Any, sample_weight: Any, classes: Any = None) -> Problem:
         """What is to be learned; sets what y means."""
@@ -148,49 +194,34 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
     def _loss(self, learned: Problem) -> Loss:
         raise NotImplementedError
 
-    # ------------------------------------------------------------------------------------------ input
-
-    def _table(self, X: Any, *, reset: bool) -> Table:
-        """The rows as numbers; learns the columns if `reset`, else checks that they are the same."""
-        if is_table(X) and not issparse(X):
-            X = X if hasattr(X, "iloc") else read_table(X)
-            validate_data(self, X, skip_check_array=True, reset=reset)
-            if len(X) == 0:
-                raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required.")
-        else:
+    def _rows(self, X: Any, *, reset: bool) -> Any:
+        """The rows as a polars frame or an array; learns the names of the columns if `reset`, else checks them."""
+        if not is_table(X) or issparse(X):
             X = validate_data(self, X, dtype=None, ensure_all_finite="allow-nan", reset=reset)
             check_cells(X)
-        if reset:
-            self.columns_ = learn_columns(X)
-        return self.columns_.read(X)
-
-    def _weights(self, sample_weight: Any, n: int) -> Numbers | None:
-        if sample_weight is None:
-            return None
-        w = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
-        if w.shape != (n,):
-            raise ValueError(f"sample_weight must have one weight a row, shape ({n},), but has shape {w.shape}.")
-        if w.min() < 0:
-            raise ValueError("Negative values in data passed to `sample_weight`: a weight is at least 0.")
-        if not w.any():
-            raise ValueError("sample_weight is zero for all rows; at least one row must count.")
-        return np.asarray(w)
+            return X
+        rows = read_table(X)
+        validate_data(self, X if hasattr(X, "iloc") else rows, skip_check_array=True, reset=reset)
+        if len(rows) == 0:
+            raise InvalidInput(f"Found array with 0 sample(s) (shape={rows.shape}) while a minimum of 1 is required.")
+        return rows
 
     # ------------------------------------------------------------------------------------------ parameters
 
     def _members(self) -> tuple[tuple[str, ...], int]:
         """The styles and the number of networks."""
-        if self.ensemble == "auto":
-            return tuple(STYLES), len(STYLES) * FOLDS
-        if self.ensemble == "light":
-            return LIGHT, len(LIGHT) * FOLDS
+        if isinstance(self.ensemble, str):
+            known = {"auto": tuple(STYLES), "light": LIGHT}
+            if self.ensemble not in known:
+                raise unknown_name("ensemble", self.ensemble, known)
+            return known[self.ensemble], len(known[self.ensemble]) * FOLDS
         return tuple(STYLES), positive_integer("ensemble", self.ensemble)
 
     def _training(self, learned: Problem) -> Training:
         rows = len(learned.y)
         epochs = usual_epochs(rows) if self.epochs == "auto" else positive_integer("epochs", self.epochs)
         return Training(
-            widths=WIDTHS if self.hidden == "auto" else widths(self.hidden),
+            widths=WIDTHS if isinstance(self.hidden, str) and self.hidden == "auto" else widths(self.hidden),
             activation=None if self.activation == "auto" else self.activation,
             dropout=self.dropout,
             recipe=Recipe(
@@ -199,25 +230,31 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
                 batch_size=usual_batch(rows) if self.batch_size == "auto" else self.batch_size,
                 epochs=epochs,
                 schedule=cosine(warmup=WARMUP),
-                patience=PATIENCE if self.early_stopping else None,
+                patience=PATIENCE if truth("early_stopping", self.early_stopping) else None,
             ),
         )
 
     def _rule(self) -> Optimizer:
         rule = adamw(lr=LEARNING_RATE) if self.optimizer == "auto" else find_optimizer(self.optimizer)
-        if "weight_decay" in dict(rule.settings):
-            rule = rule(weight_decay=self.weight_decay)
+        if self.weight_decay != "auto":
+            decay = finite_number("weight_decay", self.weight_decay)
+            if decay < 0 or "weight_decay" not in dict(rule.settings):
+                raise InvalidInput(
+                    f"weight_decay must be at least 0, for an optimizer that has one such as adamw, "
+                    f"but is {decay:g} for {rule.name}."
+                )
+            rule = rule(weight_decay=decay)
         return rule if self.learning_rate == "auto" else rule(lr=positive_number("learning_rate", self.learning_rate))
-
-    def threads(self) -> int:
-        """How many threads train and predict; no result depends on it."""
-        return int(effective_n_jobs(-1 if self.n_jobs is None else self.n_jobs))
 
     # ------------------------------------------------------------------------------------------ after fitting
 
+    def _table(self, X: Any) -> Table:
+        check_is_fitted(self, "ensemble_")
+        return self.ensemble_.columns.read(self._rows(X, reset=False))
+
     def _predicted(self, X: Any) -> Numbers:
-        check_is_fitted(self)
-        return self.ensemble_.predict(self._table(X, reset=False), self.threads())
+        table = self._table(X)
+        return self.ensemble_.predict(table, threads_of(self.n_jobs))
 
     @property
     def runs_(self) -> tuple[Run, ...]:
@@ -226,8 +263,16 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
 
     @property
     def history_(self) -> dict[str, Numbers]:
-        """One array [networks, epochs] for each of step, epoch, seconds, train_loss, valid_loss and score."""
-        return {name: np.stack([run.history[name] for run in self.runs_]) for name in self.runs_[0].history}
+        """One array [networks, epochs] for each of step, epoch, seconds, train_loss, valid_loss and score.
+
+        NaN after the end of a network that ended before others.
+        """
+        longest = max(len(run.outcome.history) for run in self.runs_)
+
+        def filled(values: Numbers) -> Numbers:
+            return np.pad(values, (0, longest - len(values)), constant_values=np.nan)
+
+        return {name: np.stack([filled(run.history[name]) for run in self.runs_]) for name in self.runs_[0].history}
 
     @property
     def flow_(self) -> FlowHistory:
@@ -246,11 +291,10 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         """
         from schuss.insight.diagnosis import doctor
 
-        check_is_fitted(self)
-        plan = clone(self).set_params(random_state=0).plan(X, y, sample_weight)
-        wanted = int(np.argmax(self.ensemble_.weights)) % len(plan.members)
+        plan = planned_again(self.ensemble_, self._more(self._table(X), y, sample_weight, self.ensemble_.target))
+        wanted = int(np.argmax(self.ensemble_.weights))
         data, job = next((data, job) for number, data, job in plan.groups() if number == wanted)
-        return doctor(job.network, data, job.recipe, seed=job.seed, prove=prove, threads=self.threads())
+        return doctor(job.network, data, job.recipe, seed=job.seed, prove=prove, threads=threads_of(self.n_jobs))
 
     # ------------------------------------------------------------------------------------------ elsewhere
 
@@ -261,14 +305,14 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         """
         from schuss.interfaces.exports import torch_module
 
-        check_is_fitted(self)
+        check_is_fitted(self, "ensemble_")
         return torch_module(self.ensemble_)
 
     def torch_inputs(self, X: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Rows as the arguments of `to_torch`: the columns of numbers, and the codes of the categories."""
         from schuss.interfaces.exports import required
 
-        table = self._table(X, reset=False)
+        table = self._table(X)
         torch = required("torch", "to_torch")
         return torch.as_tensor(table.numbers), torch.as_tensor(table.codes)
 
@@ -280,7 +324,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         """
         from schuss.interfaces.exports import onnx_model
 
-        check_is_fitted(self)
+        check_is_fitted(self, "ensemble_")
         return onnx_model(self.ensemble_, getattr(self, "classes_", None))
 
     # ------------------------------------------------------------------------------------------ files
@@ -288,17 +332,11 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to a file without pickle; an existing one is replaced only by a complete one.
 
-        What `random_state` was is kept if it is a number. InvalidInput for a parameter that is no plain value.
+        What `random_state` was is kept if it is a number. InvalidInput for a parameter or a class that is no plain
+        value.
         """
-        check_is_fitted(self)
-        described, arrays = ensemblefile.pack(self.ensemble_)
-        described |= {
-            "estimator": type(self).__name__,
-            "parameters": {name: plain(name, value) for name, value in self.get_params(deep=False).items()},
-            "n_features_in": self.n_features_in_,
-            "feature_names_in": getattr(self, "feature_names_in_", np.array([])).tolist(),
-        }
-        runfile.write_file(Path(path), described | self._described(), arrays)
+        check_is_fitted(self, "ensemble_")
+        estimatorfile.write(self, Path(path))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -306,26 +344,21 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
 
         RunFileError if the file is truncated, edited, or holds something else.
         """
-        return runfile.read_file(Path(path), cls._restored)
+        return estimatorfile.read(cls, Path(path))
 
-    @classmethod
-    def _restored(cls, d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Self:
-        if d.get("estimator") != cls.__name__:
-            raise RunFileError(f"it holds a {d.get('estimator', 'run')}, not a {cls.__name__}.")
-        model = cls(**{name: restored(value) for name, value in d["parameters"].items()})
-        model.ensemble_ = ensemblefile.unpack(d, arrays)
-        model.columns_ = model.ensemble_.columns
-        model.n_features_in_ = int(d["n_features_in"])
-        if d["feature_names_in"]:
-            model.feature_names_in_ = np.array(d["feature_names_in"], dtype=object)
-        model._restore(d)
-        return model
-
-    def _described(self) -> dict[str, Any]:
+    def learned(self) -> dict[str, Any]:
+        """What y means, as plain values for a file."""
         raise NotImplementedError
 
-    def _restore(self, d: dict[str, Any]) -> None:
+    def restore(self, learned: dict[str, Any]) -> None:
+        """Set what `learned` said."""
         raise NotImplementedError
+
+
+def _pair(eval_set: Any) -> tuple[Any, Any]:
+    if not isinstance(eval_set, tuple) or len(eval_set) != 2:
+        raise InvalidInput(f"eval_set must be one tuple (X, y), but is {eval_set!r:.60}.")
+    return eval_set
 
 
 class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
@@ -400,7 +433,7 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         batch_size: int | str = "auto",
         epochs: int | str = "auto",
         dropout: float = 0.0,
-        weight_decay: float = 0.01,
+        weight_decay: float | str = "auto",
         label_smoothing: float = 0.0,
         ensemble: int | str = "auto",
         early_stopping: bool = True,
@@ -435,34 +468,37 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         The first call learns the preprocessing from its rows, and builds one network of each style, or `ensemble` ones;
         `classes` are all classes that will come, those of y if not given. Later calls may have other rows.
         """
+        if isinstance(self.class_weight, str):
+            raise InvalidInput(
+                "class_weight='balanced' needs all rows at once; give partial_fit weights by class, or sample_weight."
+            )
+        if classes is not None and hasattr(self, "ensemble_"):
+            known, given = self.classes_.tolist(), np.unique(classes).tolist()
+            if known != given:
+                raise InvalidInput(f"classes must be those of the first call, {known!r:.60}, but are {given!r:.60}.")
         return self._partial_fit(X, y, sample_weight, classes)
 
     def _learned(self, table: Table, y: Any, sample_weight: Any, classes: Any = None) -> Problem:
         name, y = target_names(y, 1), labels(table, y)
-        weights = self._weighed(y, sample_weight)
+        weights = self._weights(y, sample_weight)
         known = (y if weights is None else y[weights > 0]) if classes is None else classes
         self.classes_ = np.unique(known)  # a class of no weight is none
         if len(self.classes_) < 2:
             raise InvalidInput(
                 f"there must be at least two classes, but y has one class only: {self.classes_.tolist()[0]!r}."
             )
-        target = Target(name, "classification", tuple(self.classes_.tolist()))
-        return class_problem(table, self._numbers(y, weights), weights, target)
+        target = Target(name, "classification", tuple(map(plain_label, self.classes_.tolist())))
+        return class_problem(table, self._codes(y, weights), weights, target)
 
     def _more(self, table: Table, y: Any, sample_weight: Any, target: Target) -> Problem:
         y = labels(table, y)
-        weights = self._weighed(y, sample_weight)
-        return class_problem(table, self._numbers(y, weights), weights, target)
+        weights = self._weights(y, sample_weight)
+        return class_problem(table, self._codes(y, weights), weights, target)
 
-    def _weighed(self, y: NDArray[Any], sample_weight: Any) -> Numbers | None:
-        """The weight of every row: its own times its class's."""
-        weights = self._weights(sample_weight, len(y))
-        if self.class_weight is None:
-            return weights
-        by_class = np.asarray(compute_sample_weight(self.class_weight, y))
-        return by_class if weights is None else by_class * weights
+    def _weights(self, y: NDArray[Any], sample_weight: Any) -> Numbers | None:
+        return weights_with_classes(self.class_weight, y, row_weights(sample_weight, len(y)))
 
-    def _numbers(self, y: NDArray[Any], weights: Numbers | None) -> NDArray[np.int64]:
+    def _codes(self, y: NDArray[Any], weights: Numbers | None) -> NDArray[np.int64]:
         """The place of every label among the classes; any for rows of no weight."""
         unknown = np.setdiff1d(y if weights is None else y[weights > 0], self.classes_)
         if len(unknown):
@@ -475,11 +511,13 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         loss = binary_cross_entropy if len(learned.target.classes) == 2 else softmax_cross_entropy
         return loss(smoothing=self.label_smoothing)
 
-    def _described(self) -> dict[str, Any]:
+    def learned(self) -> dict[str, Any]:
+        """The classes, and what kind of values they are."""
         return {"classes": self.classes_.tolist(), "dtype": self.classes_.dtype.str}
 
-    def _restore(self, d: dict[str, Any]) -> None:
-        self.classes_ = np.array(d["classes"], dtype=np.dtype(d["dtype"]))
+    def restore(self, learned: dict[str, Any]) -> None:
+        """Set what `learned` said."""
+        self.classes_ = np.array(learned["classes"], dtype=np.dtype(learned["dtype"]))
 
     def predict_proba(self, X: Any) -> Numbers:
         """The probability of each of `classes_`, [n, classes]."""
@@ -515,7 +553,8 @@ class SchussRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
     True
     """
 
-    n_outputs_: int | None
+    n_outputs_: int
+    is_vector_: bool  # y was [n], not [n, k]
 
     def __init__(
         self,
@@ -527,7 +566,7 @@ class SchussRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         batch_size: int | str = "auto",
         epochs: int | str = "auto",
         dropout: float = 0.0,
-        weight_decay: float = 0.01,
+        weight_decay: float | str = "auto",
         loss: str | Loss = "squared_error",
         ensemble: int | str = "auto",
         early_stopping: bool = True,
@@ -567,26 +606,31 @@ class SchussRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
 
     def _learned(self, table: Table, y: Any, sample_weight: Any, classes: Any = None) -> Problem:  # noqa: ARG002
         values = quantities(table, y)
-        self.n_outputs_ = None if values.ndim == 1 else values.shape[1]
+        self.is_vector_ = values.ndim == 1
         values = values.reshape(len(values), -1)
-        return number_problem(
-            table, values, self._weights(sample_weight, len(values)), target_names(y, values.shape[1])
-        )
+        self.n_outputs_ = values.shape[1]
+        weights = row_weights(sample_weight, len(values))
+        return number_problem(table, values, weights, target_names(y, values.shape[1]))
 
     def _more(self, table: Table, y: Any, sample_weight: Any, target: Target) -> Problem:
-        y = quantities(table, y)
-        return number_problem(table, y.reshape(len(y), -1), self._weights(sample_weight, len(y)), target.names, target)
+        values = quantities(table, y)
+        values = values.reshape(len(values), -1)
+        if values.shape[1] != len(target.names):
+            raise InvalidInput(f"y must have {len(target.names)} columns as before, but has {values.shape[1]}.")
+        return number_problem(table, values, row_weights(sample_weight, len(values)), target.names, target)
 
     def _loss(self, learned: Problem) -> Loss:  # noqa: ARG002
         return find_loss(self.loss)
 
-    def _described(self) -> dict[str, Any]:
-        return {"n_outputs": self.n_outputs_}
+    def learned(self) -> dict[str, Any]:
+        """How many numbers a row has, and whether they came as a vector."""
+        return {"n_outputs": self.n_outputs_, "is_vector": self.is_vector_}
 
-    def _restore(self, d: dict[str, Any]) -> None:
-        self.n_outputs_ = None if d["n_outputs"] is None else int(d["n_outputs"])
+    def restore(self, learned: dict[str, Any]) -> None:
+        """Set what `learned` said."""
+        self.n_outputs_, self.is_vector_ = int(learned["n_outputs"]), bool(learned["is_vector"])
 
     def predict(self, X: Any) -> Numbers:
         """The numbers of each row, [n], or [n, k] where y had k columns."""
         found = self._predicted(X)
-        return found[:, 0] if self.n_outputs_ is None else found
+        return found[:, 0] if self.is_vector_ else found

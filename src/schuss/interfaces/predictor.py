@@ -108,7 +108,7 @@ def load_predictor(path: Path) -> Predictor:
 
 def predictions(model: Predictor, path: str) -> tuple[list[str], list[list[Any]]]:
     """Names and columns: the prediction, and the probability of each class. Columns of the table are found by name."""
-    columns = model.columns_
+    columns = model.ensemble_.columns
     text = [columns.names[i] for i in columns.categorical]
     frame = read_table(path, text=text, names=list(columns.names))
     check_present(columns.names, frame.columns)

@@ -16,10 +16,11 @@ from sklearn.model_selection import ParameterSampler, RandomizedSearchCV, check_
 from sklearn.utils import _safe_indexing, indexable
 
 from schuss.errors import InvalidInput
+from schuss.interfaces.arguments import threads_of
 from schuss.interfaces.estimators import SchussClassifier, SchussRegressor
 from schuss.interfaces.progress import shown_progress
 from schuss.tabular import population
-from schuss.tabular.ensemble import Plan
+from schuss.tabular.ensemble import EnsemblePlan
 
 Rows = NDArray[np.int64]
 
@@ -28,7 +29,7 @@ class _Trial(NamedTuple):
     """One candidate on one fold; `plan` is None if its parameters cannot be used."""
 
     model: SchussClassifier | SchussRegressor
-    plan: Plan | None
+    plan: EnsemblePlan | None
     train: Rows
     test: Rows
 
@@ -101,7 +102,7 @@ class SchussSearchCV(RandomizedSearchCV):  # type: ignore[misc]  # scikit-learn 
         model = clone(self.estimator).set_params(**clone(candidate, safe=False))
         own = None if weights is None else weights[train]
         try:
-            plan = model.plan(_safe_indexing(X, train), _safe_indexing(y, train), own)
+            plan = model.planned(model.learn(_safe_indexing(X, train), _safe_indexing(y, train), own))
         except ValueError as error:
             if self.error_score == "raise":
                 raise
@@ -112,7 +113,7 @@ class SchussSearchCV(RandomizedSearchCV):  # type: ignore[misc]  # scikit-learn 
     def _train(self, trials: Sequence[_Trial]) -> None:
         sound = [trial for trial in trials if trial.plan is not None]
         plans = [trial.plan for trial in trials if trial.plan is not None]
-        threads = sound[0].model.set_params(n_jobs=self.n_jobs).threads() if sound else 1
+        threads = threads_of(self.n_jobs)
         with shown_progress() if self.verbose else nullcontext() as progress:
             ensembles = population.train(plans, threads=threads, progress=progress)
         for trial, ensemble in zip(sound, ensembles, strict=True):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schuss.data.columns import codes, column, parsed
-from schuss.data.encoding import numbers
+from schuss.data.encoding import LARGEST, numbers
 from schuss.data.reading import is_table, read_table
+from schuss.errors import DataError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -69,7 +72,7 @@ class Columns:
         Table(numbers=array([[31.], [nan]]), codes=array([[ 1], [-1]]))
         """
         if _is_numeric(X) and not self.categorical:
-            return Table(np.ascontiguousarray(X, dtype=np.float64), np.zeros((len(X), 0), np.int64))
+            return Table(_checked(np.ascontiguousarray(X, dtype=np.float64)), np.zeros((len(X), 0), np.int64))
         found = _series(X)
         columns = [numbers(found[i]) for i in self.numeric]
         coded = [codes(found[i], self.categories[i] or ()) for i in self.categorical]
@@ -90,6 +93,31 @@ def learn_columns(X: Any) -> Columns:
         return Columns(tuple(f"x{i}" for i in range(X.shape[1])), (None,) * X.shape[1])
     found = _series(X)
     return Columns(tuple(series.name for series in found), tuple(map(_categories, found)))
+
+
+def unique(names: Sequence[str]) -> list[str]:
+    """The names, a repeated one with the number of its repetition.
+
+    >>> unique(["a", "b", "a"])
+    ['a', 'b', 'a (2)']
+    """
+    found: dict[str, None] = {}
+    for name in names:
+        fresh = next(c for k in count(1) if (c := name if k == 1 else f"{name} ({k})") not in found)
+        found[fresh] = None
+    return list(found)
+
+
+def _checked(X: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(invalid="ignore"):
+        huge = np.abs(X) > LARGEST
+    if huge.any():
+        row, place = np.argwhere(huge)[0].tolist()
+        raise DataError(
+            f"column {place + 1} of X holds {X[row, place]:g} (row {row + 1}), infinite or beyond 32-bit numbers; "
+            "correct the value, or set it to NaN."
+        )
+    return X
 
 
 def _is_numeric(X: Any) -> bool:

@@ -7,16 +7,19 @@ from dataclasses import replace
 import numpy as np
 
 from schuss.data import Dataset
-from schuss.engines import Plan, State
+from schuss.engines import Plan
 from schuss.engines.encoded import engine_data
 from schuss.engines.native import NativeEngine
-from schuss.tabular.ensemble import Ensemble, Problem
-from schuss.tabular.members import STYLES, usual_batch
+from schuss.tabular.ensemble import Ensemble, Problem, sound_ones
+from schuss.tabular.members import STYLES
 from schuss.training import Run, joined
 
 
 def one_more_epoch(ensemble: Ensemble, learned: Problem, *, threads: int) -> Ensemble:
-    """Every network takes one pass over the rows at its optimizer's learning rate; the optimizer's state goes on."""
+    """Every network takes one pass over the rows at its optimizer's learning rate; the optimizer's state goes on.
+
+    DataError if all networks diverge.
+    """
     inputs = {kind: encoder(learned.table) for kind, encoder in ensemble.encoders.items()}
     rows = np.arange(len(learned.y))
     plans = []
@@ -25,14 +28,16 @@ def one_more_epoch(ensemble: Ensemble, learned: Problem, *, threads: int) -> Ens
         plans.append(_plan(run, Dataset("table", learned.target.task, part, part, part, run.encoding)))
     outcomes = dict(NativeEngine(threads).train(plans))
     runs = tuple(joined(run, replace(run, outcome=outcomes[number])) for number, run in enumerate(ensemble.runs))
-    sound = np.array([run.status != "diverged" for run in runs])
-    return replace(ensemble, runs=runs, weights=ensemble.weights * sound / (ensemble.weights @ sound))
+    sound = sound_ones(runs)
+    counting = ensemble.weights * sound if (ensemble.weights * sound).any() else sound
+    return replace(ensemble, runs=runs, weights=counting / counting.sum())
 
 
 def _plan(run: Run, data: Dataset) -> Plan:
-    state, recipe = run.outcome.state, run.recipe
-    start = State(run.parameters, state.moments, state.step, state.epoch)  # the best parameters, where some are kept
-    batch = min(recipe.batch_size or usual_batch(len(data.train)), len(data.train))
+    recipe, state = run.recipe, run.outcome.state
+    if state.best is not None:  # the best weights go on; the moments are of later ones
+        state = replace(state, parameters=state.best, moments=np.zeros_like(state.moments), best=None)
+    batch = min(recipe.batch_size or len(data.train), len(data.train))
     per_epoch = -(-len(data.train) // batch)
     steps = max(state.step + per_epoch, per_epoch * (state.epoch + 1))  # as many rates as either count can ask for
     return Plan(
@@ -47,5 +52,5 @@ def _plan(run: Run, data: Dataset) -> Plan:
         clip_norm=recipe.clip_norm,
         seed=run.seed,
         watch=(),
-        start=start,
+        start=state,
     )

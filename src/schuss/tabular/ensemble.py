@@ -1,7 +1,7 @@
 """An ensemble of networks for one table: planned, trained, weighed on rows that each has not seen, predicting together.
 
-`planned` → groups of jobs → their runs → `Plan.finished`. The training itself is between the two, so that several
-ensembles, such as all candidates of a search, can be trained as one population.
+`planned` → groups of jobs → their runs → `EnsemblePlan.finished`. The training itself is between the two, so that
+several ensembles, such as all candidates of a search, can be trained as one population.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from schuss.data import Dataset, Encoding, Part
 from schuss.data.encoding import Column, Target
 from schuss.engines import State
 from schuss.errors import DataError
-from schuss.tabular.columns import Columns, Table
+from schuss.tabular.columns import Columns, Table, unique
 from schuss.tabular.kinds import Encoder, Inputs, Kind, learn_encoders
 from schuss.tabular.members import FOLDS, STYLES, Member, Training, chosen_members
 from schuss.tabular.rows import canonical, folds
@@ -47,6 +47,11 @@ class Ensemble:
     styles: tuple[str, ...]
     runs: tuple[Run, ...]
     weights: Numbers
+
+    @property
+    def target(self) -> Target:
+        """What is predicted."""
+        return self.runs[0].encoding.target
 
     def predict(self, table: Table, threads: int) -> Numbers:
         """Probabilities [n, classes], or the numbers themselves [n, k]: the weighted mean over the networks."""
@@ -141,7 +146,7 @@ def number_problem(
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class EnsemblePlan:
     """An ensemble to be trained.
 
     Attributes
@@ -168,7 +173,7 @@ class Plan:
         for kind, encoder in self.encoders.items():
             X = encoder(self.learned.table)
             judged = X if self.judging is self.learned else encoder(self.judging.table)
-            columns = tuple(Column(name, "numeric") for name in encoder.names(self.columns))
+            columns = tuple(Column(name, "numeric") for name in unique(encoder.names(self.columns)))
             encoding = Encoding(columns, self.learned.target, standardize=False)
             for number, (member, job, (train, valid)) in enumerate(
                 zip(self.members, self.jobs, self.rows, strict=True)
@@ -178,21 +183,23 @@ class Plan:
                     yield number, Dataset("table", self.learned.target.task, *parts, parts[1], encoding), job
 
     def finished(self, runs: Sequence[Run]) -> Ensemble:
-        """The ensemble of the runs, one a member; those that diverged do not count."""
+        """The ensemble of the runs, one a member; those that diverged do not count. DataError if all did."""
         styles = tuple(member.style for member in self.members)
         return Ensemble(self.columns, self.encoders, styles, tuple(runs), self._weights(runs))
 
     def _weights(self, runs: Sequence[Run]) -> Numbers:
-        """The same for all members of a style, by greedy selection on the rows that each was not trained on."""
-        sound = np.array([run.status != "diverged" for run in runs])
-        if not sound.any():
-            raise DataError("all networks diverged: their numbers grew beyond all bounds. Lower the learning rate.")
+        """The same for all members of a style, by greedy selection on the rows that each was not trained on.
+
+        Where fewer than half of the rows were judged by every style, as in an ensemble of a few networks, there is too
+        little to choose by: then all count the same.
+        """
+        sound = sound_ones(runs)
         styles = list(dict.fromkeys(member.style for member, fine in zip(self.members, sound, strict=True) if fine))
         if self.is_judged and len(styles) > 1:
             unseen = [self._unseen(style, runs, sound) for style in styles]
             everywhere = np.flatnonzero(np.all([~np.isnan(p[:, 0]) for p in unseen], axis=0))
-            if len(everywhere) == len(self.judging.y):
-                chosen = greedy_weights(unseen, self.judging.price(everywhere))
+            if 2 * len(everywhere) > len(self.judging.y):
+                chosen = greedy_weights([p[everywhere] for p in unseen], self.judging.price(everywhere))
                 by_style = dict(zip(styles, chosen, strict=True))
                 each = np.array([by_style.get(member.style, 0.0) for member in self.members]) * sound
                 return np.asarray(each / each.sum())
@@ -212,6 +219,14 @@ class Plan:
             return np.asarray(total / count)
 
 
+def sound_ones(runs: Sequence[Run]) -> NDArray[np.bool_]:
+    """Which runs did not diverge; DataError if all did."""
+    sound = np.array([run.status != "diverged" for run in runs])
+    if not sound.any():
+        raise DataError("all networks diverged: their numbers grew beyond all bounds. Lower the learning rate.")
+    return sound
+
+
 def planned(
     learned: Problem,
     columns: Columns,
@@ -220,52 +235,71 @@ def planned(
     training: Training,
     *,
     judging: Problem | None = None,
-    before: Ensemble | None = None,
     seed: int,
-) -> Plan:
+) -> EnsemblePlan:
     """Plan an ensemble of `size` networks.
 
     They are judged on `judging` and trained on all rows if it is given; else, if the recipe has patience, each is
-    judged on a fold and trained on the other ones. With `before` they keep its preprocessing and begin with its
-    weights.
+    judged on a fold and trained on the other ones.
     """
     random = np.random.default_rng(seed)
     kinds = {STYLES[style].inputs for style in styles[:size]}
     encoders = learn_encoders(learned.table, columns, learned.weights, kinds, random)
     if not all(encoder.names(columns) for encoder in encoders.values()):
         raise DataError("no column has any value, so there is nothing to learn from.")
-    n_folds = min(FOLDS, int(learned.groups.max()) + 1)
-    members = chosen_members(size, styles, n_folds)
-    stops = training.recipe.patience is not None
-    if stops and judging is None:
-        if n_folds < 2:
-            raise DataError("there is 1 sample (n_samples=1), or all inputs are equal, but folds need different ones.")
-        rows = _fold_rows(learned, members, n_folds, random)
+    members = chosen_members(size, styles, _n_folds(learned))
+    jobs = [Job(training.network(m.style), training.recipe, int(random.integers(2**63))) for m in members]
+    return _plan(learned, judging, columns, encoders, members, jobs)
+
+
+def planned_again(
+    before: Ensemble, learned: Problem, *, judging: Problem | None = None, training: Training | None = None
+) -> EnsemblePlan:
+    """Plan the networks of an ensemble once more, with its preprocessing and seeds: equal rows get the same folds.
+
+    They are trained as before, or else by another `training`.
+    """
+    members = chosen_members(len(before.runs), list(dict.fromkeys(before.styles)), _n_folds(learned))
+    jobs = [Job(run.network, training.recipe if training else run.recipe, run.seed) for run in before.runs]
+    return _plan(learned, judging, before.columns, before.encoders, members, jobs)
+
+
+def warm(plan: EnsemblePlan, before: Ensemble) -> EnsemblePlan:
+    """The plan, its networks beginning with the weights of those of `before`."""
+    starts = [
+        State(run.parameters, np.zeros((len(job.recipe.optimizer.state), run.parameters.size), np.float32))
+        for run, job in zip(before.runs, plan.jobs, strict=True)
+    ]
+    return replace(plan, jobs=tuple(replace(job, start=start) for job, start in zip(plan.jobs, starts, strict=True)))
+
+
+def _plan(
+    learned: Problem,
+    judging: Problem | None,
+    columns: Columns,
+    encoders: dict[Kind, Encoder],
+    members: Sequence[Member],
+    jobs: Sequence[Job],
+) -> EnsemblePlan:
+    is_judged = jobs[0].recipe.patience is not None
+    if is_judged and judging is None:
+        rows = _fold_rows(learned, members, np.random.default_rng(jobs[0].seed))
     else:
         every = np.arange(len(learned.y))
         rows = [(every, every if judging is None else np.arange(len(judging.y)))] * len(members)
-    jobs = tuple(Job(training.network(m.style), training.recipe, int(random.integers(2**63))) for m in members)
-    if before is not None:
-        encoders, jobs = before.encoders, _warm(jobs, learned.target, before)
-    return Plan(learned, judging or learned, columns, encoders, tuple(members), jobs, tuple(rows), stops)
+    return EnsemblePlan(
+        learned, judging or learned, columns, encoders, tuple(members), tuple(jobs), tuple(rows), is_judged
+    )
 
 
-def _warm(jobs: Sequence[Job], target: Target, before: Ensemble) -> tuple[Job, ...]:
-    """The jobs, beginning with the weights of the networks of `before`."""
-    had = before.runs[0].encoding.target
-    if [run.network for run in before.runs] != [job.network for job in jobs] or had.classes != target.classes:
-        raise DataError("warm_start goes on with the networks and classes of the last fit, but now others are given.")
-    states = [
-        np.zeros((len(job.recipe.optimizer.state), run.parameters.size), np.float32)
-        for run, job in zip(before.runs, jobs, strict=True)
-    ]
-    starts = [State(run.parameters, state) for run, state in zip(before.runs, states, strict=True)]
-    return tuple(replace(job, start=start) for job, start in zip(jobs, starts, strict=True))
+def _n_folds(learned: Problem) -> int:
+    return min(FOLDS, int(learned.groups.max()) + 1)
 
 
-def _fold_rows(
-    learned: Problem, members: Sequence[Member], n_folds: int, random: np.random.Generator
-) -> list[tuple[Places, Places]]:
+def _fold_rows(learned: Problem, members: Sequence[Member], random: np.random.Generator) -> list[tuple[Places, Places]]:
+    n_folds = _n_folds(learned)
+    if n_folds < 2:
+        raise DataError("there is 1 sample (n_samples=1), or all inputs are equal, but folds need different ones.")
     strata = np.zeros(len(learned.y), np.int64) if learned.target.task == "regression" else learned.y.astype(np.int64)
     divisions = [folds(learned.groups, strata, n_folds, random) for _ in range(members[-1].division + 1)]
     masks = [divisions[member.division] == member.fold for member in members]

@@ -50,7 +50,8 @@ def residual(widths: Sequence[int], activation: str | Activation, dropout: float
 
 
 def _dropped(layers: Sequence[Description], rate: float) -> list[Description]:
-    return [each for layer in layers for each in ((layer, Dropout(rate)) if rate > 0 else (layer,))]
+    dropout = Dropout(rate)
+    return [each for layer in layers for each in ((layer, dropout) if dropout.rate > 0 else (layer,))]
 
 
 STYLES: dict[str, Style] = {
@@ -78,7 +79,7 @@ def chosen_members(size: int, styles: Sequence[str], n_folds: int) -> list[Membe
      Member(style='plain', fold=1, division=0)]
     """
     rounds = (divmod(number, len(styles)) for number in range(size))
-    return [Member(styles[style], number % n_folds, number // n_folds) for number, style in rounds]
+    return [Member(styles[style], turn % n_folds, turn // n_folds) for turn, style in rounds]
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Training:
     def network(self, style: str) -> Network:
         """The network of a style."""
         _, usual, build = STYLES[style]
-        return build(self.widths, self.activation or usual, self.dropout)
+        return build(self.widths, usual if self.activation is None else self.activation, self.dropout)
 
 
 def usual_epochs(rows: int) -> int:
@@ -104,7 +105,7 @@ def usual_epochs(rows: int) -> int:
     """
     updates = -(-rows * (FOLDS - 1) // (FOLDS * usual_batch(rows)))  # of one pass over all folds but one
     fewest, most = (total // updates for total in UPDATES)
-    return max(min(max(EPOCHS, fewest, FEWEST_EPOCHS), most, MOST_EPOCHS), FEWEST_EPOCHS)
+    return max(min(max(EPOCHS, fewest), most, MOST_EPOCHS), FEWEST_EPOCHS)
 
 
 def usual_batch(rows: int) -> int:

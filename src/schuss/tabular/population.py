@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from schuss.data import Dataset
-from schuss.tabular.ensemble import Ensemble, Plan
+from schuss.tabular.ensemble import Ensemble, EnsemblePlan
 from schuss.training import Job, Progress, ProgressCallback, Run, fit_groups
 
 AT_ONCE = 2**28  # bytes of data sets that are held at a time; each member has its own, of its fold and kind
@@ -15,7 +15,7 @@ Place: TypeAlias = tuple[int, int]  # the number of a plan, and of a member of i
 Group: TypeAlias = tuple[Dataset, list[Job]]
 
 
-def train(plans: Sequence[Plan], *, threads: int, progress: ProgressCallback | None = None) -> list[Ensemble]:
+def train(plans: Sequence[EnsemblePlan], *, threads: int, progress: ProgressCallback | None = None) -> list[Ensemble]:
     """Train every plan; the ensembles come back in order, each the same as if trained alone."""
     total = sum(len(plan.members) for plan in plans)
     runs: dict[Place, Run] = {}
@@ -32,7 +32,7 @@ def train(plans: Sequence[Plan], *, threads: int, progress: ProgressCallback | N
     return [plan.finished([runs[i, k] for k in range(len(plan.members))]) for i, plan in enumerate(plans)]
 
 
-def _batches(plans: Sequence[Plan]) -> Iterator[tuple[list[Place], list[Group]]]:
+def _batches(plans: Sequence[EnsemblePlan]) -> Iterator[tuple[list[Place], list[Group]]]:
     places: list[Place] = []
     groups: list[Group] = []
     size = 0

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from schuss.engines.counters import mixed
 from schuss.tabular.columns import Table
 
 Numbers = NDArray[np.float64]
@@ -24,7 +25,6 @@ HEAVIEST = 4.0
 gradient of an epoch as large. Copies never make a table more than 1 + HEAVIEST times as long."""
 
 _ODD = 0x9E3779B97F4A7C15
-_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
 class Rows(NamedTuple):
@@ -54,9 +54,9 @@ def canonical(table: Table, y: Numbers, weights: Numbers | None) -> Rows:
     """
     w = np.ones(len(y)) if weights is None else weights
     kept = np.flatnonzero(w > 0)
-    inputs = _hashes(np.hstack([table.numbers[kept], table.codes[kept].astype(np.float64)]))
+    inputs = _hashes(table.codes[kept], _hashes(table.numbers[kept]))
     whole = _hashes(y[kept], inputs)
-    order = np.lexsort((whole, inputs))
+    order = np.lexsort((w[kept], whole, inputs))  # by weights, too: a sum of fractions depends on their order
     inputs, whole, kept = inputs[order], whole[order], kept[order]
     first = np.flatnonzero(np.r_[True, whole[1:] != whole[:-1]])
     w = np.add.reduceat(w[kept], first)
@@ -67,19 +67,13 @@ def canonical(table: Table, y: Numbers, weights: Numbers | None) -> Rows:
     return Rows(np.repeat(kept[first], copies), each / each.mean(), np.repeat(groups, copies))
 
 
-def _hashes(values: Numbers, start: NDArray[np.uint64] | None = None) -> NDArray[np.uint64]:
+def _hashes(values: Numbers | Places, start: NDArray[np.uint64] | None = None) -> NDArray[np.uint64]:
     """64 bits a row, the same for equal rows: the SplitMix64 finalizer over the columns."""
     hashes = np.zeros(len(values), np.uint64) if start is None else start
     for number, column in enumerate(values.T):
         bits = np.where(np.isnan(column), np.nan, column + 0.0).view(np.uint64)  # one NaN, and no −0
-        hashes = _mixed(hashes ^ (bits + np.uint64(_ODD * (number + 1) % 2**64)))
+        hashes = mixed(hashes ^ (bits + np.uint64(_ODD * (number + 1) % 2**64)))
     return hashes
-
-
-def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    x = (x ^ (x >> np.uint64(30))) * _MIX[0]
-    x = (x ^ (x >> np.uint64(27))) * _MIX[1]
-    return np.asarray(x ^ (x >> np.uint64(31)))
 
 
 def folds(groups: Places, strata: Places, n_folds: int, random: Generator) -> Places:

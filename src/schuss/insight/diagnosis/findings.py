@@ -194,3 +194,8 @@ class Diagnosis:
                 "there is no cure to write: " + ("nothing is wrong." if self.healthy else "none was found.")
             )
         return as_script(self.case, cure, self.seeds[0], load)
+
+    def __repr__(self) -> str:
+        nothing = "healthy" if self.healthy else "interrupted"
+        causes = ", ".join(finding.cause for finding in self.findings) or nothing
+        return f"Diagnosis({causes}; {self.trained} networks in {self.seconds:.1f} s; .table() tells)"
