@@ -101,7 +101,7 @@ def test_a_weight_is_how_often_a_row_is_there(engine: Engine, width: int, loss: 
 def test_weights_of_a_part_are_judged_by_their_ratios() -> None:
     data = weighted(data_of("squared_error"))
     plan = plan_of("squared_error", data, 9, epochs=2)
-    tripled = data._replace(valid=data.valid._replace(weights=3 * data.valid.weights))
+    tripled = replace(data, valid=data.valid._replace(weights=3 * data.valid.weights))
     for engine in ENGINES:
         one, three = train(engine, plan, data), train(engine, plan, tripled)
         np.testing.assert_allclose(three.losses, one.losses, rtol=1e-6)
@@ -168,15 +168,15 @@ def test_weights_of_1_are_the_bits_of_none(loss: str, width: int) -> None:
 
 def test_only_the_training_part_may_have_weights() -> None:
     data = weighted(data_of("huber"))
-    mixed = EngineData(data.train, *(part._replace(weights=part.weights[:0]) for part in data[1:]))
+    mixed = EngineData(data.train, *(part._replace(weights=part.weights[:0]) for part in (data.valid, data.test)))
     assert_equal(plan_of("huber", mixed, 9, epochs=3), mixed, 2e-4)
 
 
 def test_patience_waits_for_the_weighted_loss() -> None:
     """Of data whose heavy rows to validate on have no pattern: the best epoch is another one than without weights."""
     data = data_of("squared_error", rows=(155, 60, 60))
-    data = data._replace(
-        valid=data.valid._replace(Y=np.where(np.arange(60)[:, None] < 30, data.valid.Y, -data.valid.Y))
+    data = replace(
+        data, valid=data.valid._replace(Y=np.where(np.arange(60)[:, None] < 30, data.valid.Y, -data.valid.Y))
     )
     heavy = EngineData(*(p._replace(weights=np.linspace(0, 2, len(p.X), dtype=np.float32)) for p in data))
     got = assert_equal(plan_of("squared_error", heavy, 9, epochs=30, patience=3), heavy, 2e-4)

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +72,23 @@ class Progress(NamedTuple):
 
 
 ProgressCallback: TypeAlias = Callable[[Progress], None]
+
+
+class Work(NamedTuple):
+    """An amount of training: networks, and updates over all of them."""
+
+    networks: int
+    updates: int
+
+    def progress(self, callback: ProgressCallback | None) -> WorkCallback | None:
+        """What tells `callback` how far this work is, when told what is done of it."""
+        if callback is None:
+            return None
+        whole = max(self.updates, 1)
+        return lambda done: callback(Progress(done.networks, self.networks, min(done.updates / whole, 1.0)))
+
+
+WorkCallback: TypeAlias = Callable[[Work], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -290,7 +309,7 @@ def fit_groups(
     """
     loaded = [(load(data), list(jobs)) for data, jobs in groups]
     pairs = [(job, data) for data, jobs in loaded for job in jobs]
-    runs = dict(_train(pairs, engine=engine, threads=threads, progress=progress))
+    runs = dict(train_pairs(pairs, engine=engine, threads=threads, tell=_work(pairs).progress(progress)))
     numbers = iter(range(len(pairs)))
     return [[runs[next(numbers)] for _ in jobs] for _, jobs in loaded]
 
@@ -305,24 +324,42 @@ def train_jobs(
 ) -> Iterator[tuple[int, Run]]:
     """Yield (number of the job, run) as networks finish, in any order."""
     pairs = [(job, data) for job in jobs]
-    return _train(pairs, engine=engine, threads=threads, progress=progress)
+    return train_pairs(pairs, engine=engine, threads=threads, tell=_work(pairs).progress(progress))
 
 
-def _train(
-    jobs: Sequence[tuple[Job, Dataset]],
+def train_pairs(
+    pairs: Iterable[tuple[Job, Dataset]],
     *,
-    engine: EngineName | Engine,
-    threads: int | None,
-    progress: ProgressCallback | None,
-) -> Iterator[tuple[int, Run]]:
-    if not jobs:
-        return
+    engine: EngineName | Engine = "native",
+    threads: int | None = None,
+    tell: WorkCallback | None = None,
+) -> Generator[tuple[int, Run]]:
+    """Yield (number of the pair, run) as networks finish, in any order; closing the generator ends the training.
+
+    Pairs are taken while others train, no more than keep the threads busy, and a data set that nobody else keeps is
+    given up with its last network. `tell` is told what is done: updates that a network did not need count as done.
+    """
     working = find_engine(engine, threads)
-    plans = _Plans(jobs)
-    ticker = _Ticker(progress, working, plans.total_steps(), len(jobs))
-    for number, outcome in working.train((plans.plan(number) for number in range(len(jobs))), ticker.tick):
-        ticker.finished(plans.left(number, outcome))
-        yield number, plans.run(number, outcome)
+    plans = _Plans()
+    ticker = _Ticker(tell, working)
+    for number, outcome in working.train(map(plans.plan, count(), pairs), ticker.tick):
+        run, left = plans.run(number, outcome)
+        ticker.finished(left)
+        yield number, run
+
+
+def _work(pairs: Sequence[tuple[Job, Dataset]]) -> Work:
+    """All the work of jobs that are known; one whose loss does not fit is an error now, not while others train."""
+    updates = 0
+    for job, data in pairs:
+        _loss(job, data)
+        updates += updates_of(job, len(data.train))
+    return Work(len(pairs), updates)
+
+
+def updates_of(job: Job, rows: int) -> int:
+    """How many updates a job makes at most, trained on so many rows."""
+    return _steps(rows, job.recipe) - (0 if job.start is None else job.start.step)
 
 
 def find_engine(engine: EngineName | Engine, threads: int | None = None) -> Engine:
@@ -339,82 +376,87 @@ def find_engine(engine: EngineName | Engine, threads: int | None = None) -> Engi
 _SHARED = 1024  # at most so many different plans are kept in mind: each has a learning rate for every step
 
 
+class _Shared(NamedTuple):
+    """What jobs with the same network, recipe and data share, once it is made."""
+
+    network: Network
+    recipe: Recipe
+    plan: partial[Plan]
+    run: partial[Run]
+    steps: int
+
+
 class _Plans:
-    """Jobs turned into plans, one at a time: a population's initial weights need not exist all at once."""
+    """Jobs turned into plans, one at a time, and outcomes into runs.
 
-    def __init__(self, jobs: Sequence[tuple[Job, Dataset]]) -> None:
-        self.jobs = jobs
-        self.losses = [_loss(job, data) for job, data in jobs]
-        self._encoded: dict[tuple[int, int], EngineData] = {}
-        self._shared: dict[tuple[int, int, int], partial[Plan]] = {}
-        self._drawn: tuple[tuple[int, int, int, int], Vector] = ((0, 0, 0, 0), np.zeros(0))
+    Neither a population's initial weights nor its data sets need exist all at once: what is made of a data set lives as
+    long as that itself, and of a network in training only what its run needs is kept.
+    """
 
-    def total_steps(self) -> int:
-        done = sum(job.start.step for job, _ in self.jobs if job.start is not None)
-        return max(sum(map(self._steps, range(len(self.jobs)))) - done, 1)
+    def __init__(self) -> None:
+        self._encoded: WeakKeyDictionary[Dataset, dict[int, EngineData]] = WeakKeyDictionary()
+        self._shared: WeakKeyDictionary[Dataset, dict[tuple[int, int], _Shared]] = WeakKeyDictionary()
+        self._training: dict[int, tuple[partial[Run], int]] = {}
+        self._drawn: tuple[Network | None, tuple[int, int, int], Vector] = (None, (0, 0, 0), np.zeros(0))
 
-    def left(self, number: int, outcome: Outcome) -> int:
-        """Updates that a network which ended early did not make."""
-        return self._steps(number) - outcome.state.step
+    def plan(self, number: int, pair: tuple[Job, Dataset]) -> Plan:
+        job, data = pair
+        shared = self._shared_of(job, data)
+        self._training[number] = partial(shared.run, seed=job.seed), shared.steps
+        return shared.plan(seed=job.seed, start=job.start or self._fresh(job, shared.plan.keywords["layers"]))
 
-    def _steps(self, number: int) -> int:
-        job, data = self.jobs[number]
-        return _steps(len(data.train), job.recipe)
+    def run(self, number: int, outcome: Outcome) -> tuple[Run, int]:
+        """The run, and how many updates a network that ended early did not make."""
+        run, steps = self._training.pop(number)
+        return run(outcome=outcome), steps - outcome.state.step
 
-    def layers(self, number: int) -> tuple[Layer, ...]:
-        return cast(tuple[Layer, ...], self._all_but_seed(number).keywords["layers"])
+    def _shared_of(self, job: Job, data: Dataset) -> _Shared:
+        """By identity: comparing takes longer than all the rest. What is found keeps what its key names alive."""
+        known = self._shared.setdefault(data, {})
+        key = id(job.network), id(job.recipe)
+        if key not in known:
+            if len(known) == _SHARED:
+                known.clear()
+            known[key] = self._made(job, data)
+        return known[key]
 
-    def plan(self, number: int) -> Plan:
-        job = self.jobs[number][0]
-        return self._all_but_seed(number)(seed=job.seed, start=job.start or self._fresh(number))
-
-    def _all_but_seed(self, number: int) -> partial[Plan]:
-        """What jobs with the same network, recipe and data share. By identity: comparing takes longer than the rest."""
-        job, data = self.jobs[number]
-        key = (id(job.network), id(job.recipe), id(data))
-        if key not in self._shared:
-            if len(self._shared) == _SHARED:
-                self._shared.clear()
-            self._shared[key] = partial(_all_but_seed(job, self.losses[number], data), data=self._engine_data(number))
-        return self._shared[key]
-
-    def _engine_data(self, number: int) -> EngineData:
-        """The data set of a job, once for all losses that compare with the same targets."""
-        data, loss = self.jobs[number][1], self.losses[number]
-        key = (id(data), target_columns(data, loss))
-        if key not in self._encoded:
-            self._encoded[key] = engine_data(data, loss)
-        return self._encoded[key]
-
-    def _fresh(self, number: int) -> State:
-        """The start of a new training. A comparison trains one network from one seed by many recipes in a row."""
-        job, layers = self.jobs[number][0], self.layers(number)
-        key, parameters = (id(job.network), layers[0].n_in, layers[-1].n_out, job.seed), self._drawn[1]
-        if key != self._drawn[0]:
-            parameters = job.network.initial(layers[0].n_in, layers[-1].n_out, job.seed)
-            self._drawn = key, parameters
-        return State(parameters, np.zeros((len(job.recipe.optimizer.state), len(parameters)), np.float32))
-
-    def run(self, number: int, outcome: Outcome) -> Run:
-        job, data = self.jobs[number]
-        return Run(
-            job.network, job.recipe, job.seed, self.losses[number], self.layers(number),
-            data.encoding, data.fingerprint, outcome,
+    def _made(self, job: Job, data: Dataset) -> _Shared:
+        loss = _loss(job, data)
+        plan = partial(_all_but_seed(job, loss, data), data=self._engine_data(data, loss))
+        run = partial(
+            Run, network=job.network, recipe=job.recipe, loss=loss, layers=plan.keywords["layers"],
+            encoding=data.encoding, fingerprint=data.fingerprint,
         )  # fmt: skip
+        return _Shared(job.network, job.recipe, plan, run, _steps(len(data.train), job.recipe))
+
+    def _engine_data(self, data: Dataset, loss: Loss) -> EngineData:
+        """The data set, once for all losses that compare with the same targets."""
+        known, columns = self._encoded.setdefault(data, {}), target_columns(data, loss)
+        if columns not in known:
+            known[columns] = engine_data(data, loss)
+        return known[columns]
+
+    def _fresh(self, job: Job, layers: Sequence[Layer]) -> State:
+        """The start of a new training. A comparison trains one network from one seed by many recipes in a row."""
+        network, drawn, parameters = self._drawn
+        wanted = layers[0].n_in, layers[-1].n_out, job.seed
+        if network is not job.network or drawn != wanted:
+            parameters = job.network.initial(*wanted)
+            self._drawn = job.network, wanted, parameters
+        return State(parameters, np.zeros((len(job.recipe.optimizer.state), len(parameters)), np.float32))
 
 
 class _Ticker:
     """Turns what an engine does into calls of the user's progress function."""
 
-    def __init__(self, progress: ProgressCallback | None, engine: Engine, steps: int, networks: int) -> None:
-        self.progress, self.engine, self.steps, self.networks = progress, engine, steps, networks
+    def __init__(self, tell: WorkCallback | None, engine: Engine) -> None:
+        self.tell, self.engine = tell, engine
         self.began, self.done = engine.steps(), 0
         self.spared = 0  # updates that networks which stopped early or diverged left undone
 
     def tick(self) -> None:
-        if self.progress is not None:
-            made = self.engine.steps() - self.began + self.spared
-            self.progress(Progress(self.done, self.networks, min(made / self.steps, 1.0)))
+        if self.tell is not None:
+            self.tell(Work(self.done, self.engine.steps() - self.began + self.spared))
 
     def finished(self, left: int) -> None:
         self.done, self.spared = self.done + 1, self.spared + left

@@ -66,12 +66,17 @@ class EnginePart(NamedTuple):
         )
 
 
-class EngineData(NamedTuple):
-    """The three parts of a data set."""
+@dataclass(frozen=True, eq=False)
+class EngineData:
+    """The three parts of a data set; equal only to itself, so that an engine can keep its own form of it beside it."""
 
     train: EnginePart
     valid: EnginePart
     test: EnginePart
+
+    def __iter__(self) -> Iterator[EnginePart]:
+        """The parts."""
+        return iter((self.train, self.valid, self.test))
 
 
 @dataclass(frozen=True)
@@ -137,8 +142,9 @@ class Engine(Protocol):
     def train(self, plans: Iterable[Plan], tick: Callable[[], None] = ...) -> Iterator[tuple[int, Outcome]]:
         """Train every plan, each on its own data; yield (number of the plan, outcome) as they finish, in any order.
 
-        Plans are taken as they are needed, so a long list of them costs no memory. `tick` is called now and then while
-        work goes on. Closing the iterator, or an interrupt, cancels what is still running.
+        Plans are taken as they are needed, so neither a long list of them nor all their data sets need exist at once:
+        an engine keeps a data set for no longer than somebody else does, or a network is trained on it. `tick` is
+        called now and then while work goes on. Closing the iterator, or an interrupt, cancels what is still running.
         """
         ...
 

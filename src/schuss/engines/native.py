@@ -6,9 +6,11 @@ This module only translates: definitions become programs, plans become dictionar
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -24,9 +26,11 @@ if tuple(_native.operations()) != OPERATIONS:
 
 _POLL_SECONDS = 0.05  # how often Python looks up while networks train: for progress and for Ctrl-C
 MOST_THREADS = 1024  # the limit of the C++ engine, and more than any machine has cores
-# Networks are handed over ahead, _AT_ONCE at a time: so many that tiny ones of one kind find each other among different
-# ones, but only as many large ones as fit, with their states, into so many numbers (and two a thread).
-_AT_ONCE, _AHEAD, _AHEAD_NUMBERS, _AHEAD_PER_THREAD = 64, 1024, 2**22, 2
+# Networks are handed over ahead, so many at a time that tiny ones of one kind find each other among different ones, and
+# no more than are made in so many seconds. But only as many large ones as fit, with their states, into so many numbers
+# (and two a thread), and only as many data sets as fit into so many (and one more than threads).
+_AT_ONCE, _AT_ONCE_SECONDS = 64, 0.01
+_AHEAD, _AHEAD_NUMBERS, _AHEAD_PER_THREAD = 1024, 2**22, 2
 
 
 def instruction_set() -> str:
@@ -62,11 +66,11 @@ class NativeEngine:
         waiting = _Waiting(plans, self.threads)
         try:
             while True:
-                networks = waiting.following()
+                networks, others_follow = waiting.following()
                 trainer.submit(networks)
                 if trainer.pending() == 0:
                     return
-                for number, result in trainer.poll(0 if len(networks) == _AT_ONCE else _POLL_SECONDS):
+                for number, result in trainer.poll(0 if others_follow else _POLL_SECONDS):
                     waiting.returned(number)
                     yield number, _outcome(result)
                 tick()
@@ -139,36 +143,81 @@ def _instructions(code: Sequence[Instruction]) -> NDArray[np.int32]:
     return np.array(rows, dtype=np.int32).reshape(-1, 5)
 
 
+class _Data(NamedTuple):
+    """A data set as the engine has it, and how many numbers it takes."""
+
+    encoded: _native.Data
+    size: int
+
+
 _Network: TypeAlias = tuple[int, _native.Plan, _native.Data, dict[str, Any]]
 
 
+class _Room:
+    """How many things are under way, networks or data sets, and how many numbers they take together."""
+
+    def __init__(self, fewest: int) -> None:
+        self._fewest = fewest
+        self._users: dict[Hashable, int] = {}
+        self._size = 0
+
+    def is_left(self) -> bool:
+        return len(self._users) < self._fewest or (len(self._users) < _AHEAD and self._size < _AHEAD_NUMBERS)
+
+    def enter(self, what: Hashable, size: int) -> None:
+        if what not in self._users:
+            self._users[what] = 0
+            self._size += size
+        self._users[what] += 1
+
+    def leave(self, what: Hashable, size: int) -> None:
+        self._users[what] -= 1
+        if not self._users[what]:
+            del self._users[what]
+            self._size -= size
+
+
 class _Waiting:
-    """Plans on their way to the engine: what a population shares is encoded once, and few are encoded ahead."""
+    """Plans on their way to the engine: what a population shares is encoded once, and few are encoded ahead.
+
+    The engine's copy of a data set lives as long as the data set itself, or as a network that is trained on it.
+    """
 
     def __init__(self, plans: Iterable[Plan], threads: int) -> None:
         self._plans = enumerate(plans)
-        self._fewest = _AHEAD_PER_THREAD * threads
-        self._sizes: dict[int, int] = {}  # how many numbers each network takes that is not back yet
-        self._size = 0
+        self._networks, self._sets = _Room(_AHEAD_PER_THREAD * threads), _Room(threads + 1)
+        self._under_way: dict[int, tuple[int, _Data]] = {}
         self._encoded: dict[Hashable, tuple[Any, _native.Plan]] = {}
-        self._data: dict[int, tuple[EngineData, _native.Data]] = {}
+        self._data: WeakKeyDictionary[EngineData, _Data] = WeakKeyDictionary()
 
-    def following(self) -> list[_Network]:
-        """The next networks to hand over, at most _AT_ONCE."""
+    def following(self) -> tuple[list[_Network], bool]:
+        """The next networks to hand over, and whether others may follow at once.
+
+        Where they take long to make, a thread waits for each.
+        """
         networks: list[_Network] = []
-        while len(networks) < _AT_ONCE and self._has_room() and (following := next(self._plans, None)) is not None:
-            number, plan = following
-            start = {"seed": plan.seed, **_encoded_state(plan.start)}
-            networks.append((number, self._shared(plan), self._data_of(plan), start))
-            self._sizes[number] = plan.start.parameters.size + plan.start.moments.size
-            self._size += self._sizes[number]
-        return networks
+        end = time.perf_counter() + _AT_ONCE_SECONDS
+        while self._networks.is_left() and self._sets.is_left():
+            number, plan = next(self._plans, (0, None))
+            if plan is None:
+                break
+            networks.append(self._begun(number, plan))
+            if len(networks) == _AT_ONCE or time.perf_counter() > end:
+                return networks, True
+        return networks, False
+
+    def _begun(self, number: int, plan: Plan) -> _Network:
+        data = self._data_of(plan)
+        size = plan.start.parameters.size + plan.start.moments.size
+        self._under_way[number] = size, data
+        self._networks.enter(number, size)
+        self._sets.enter(*data)
+        return number, self._shared(plan), data.encoded, {"seed": plan.seed, **_encoded_state(plan.start)}
 
     def returned(self, number: int) -> None:
-        self._size -= self._sizes.pop(number)
-
-    def _has_room(self) -> bool:
-        return len(self._sizes) < self._fewest or (len(self._sizes) < _AHEAD and self._size < _AHEAD_NUMBERS)
+        size, data = self._under_way.pop(number)
+        self._networks.leave(number, size)
+        self._sets.leave(*data)
 
     def _shared(self, plan: Plan) -> _native.Plan:
         """All of a plan but its data, seed and start. By identity: to compare takes longer than all the rest."""
@@ -180,10 +229,12 @@ class _Waiting:
             self._encoded[key] = parts, _encoded_plan(plan)  # the parts stay alive, so that nothing else gets their ids
         return self._encoded[key][1]
 
-    def _data_of(self, plan: Plan) -> _native.Data:
-        if id(plan.data) not in self._data:
-            self._data[id(plan.data)] = plan.data, _encoded_data(plan.data)
-        return self._data[id(plan.data)][1]
+    def _data_of(self, plan: Plan) -> _Data:
+        found = self._data.get(plan.data)
+        if found is None:
+            found = _Data(_encoded_data(plan.data), sum(part.X.size + part.Y.size for part in plan.data))
+            self._data[plan.data] = found
+        return found
 
 
 def _encoded_data(data: EngineData) -> _native.Data:

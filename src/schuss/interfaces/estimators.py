@@ -131,7 +131,9 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
 
     def _trained(self, plan: EnsemblePlan) -> Self:
         with shown_progress() if self.verbose else nullcontext() as progress:
-            (self.ensemble_,) = population.train([plan], threads=threads_of(self.n_jobs), progress=progress)
+            tell = population.work(plan).progress(progress)
+            ((_, runs),) = population.train([plan], threads=threads_of(self.n_jobs), tell=tell)
+        self.ensemble_ = plan.finished(runs)
         return self
 
     def learn(self, X: Any, y: Any, sample_weight: Any = None, eval_set: tuple[Any, Any] | None = None) -> Learning:

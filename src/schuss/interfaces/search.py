@@ -114,10 +114,9 @@ class SchussSearchCV(RandomizedSearchCV):  # type: ignore[misc]  # scikit-learn 
         sound = [trial for trial in trials if trial.plan is not None]
         plans = [trial.plan for trial in trials if trial.plan is not None]
         threads = threads_of(self.n_jobs)
-        with shown_progress() if self.verbose else nullcontext() as progress:
-            ensembles = population.train(plans, threads=threads, progress=progress)
-        for trial, ensemble in zip(sound, ensembles, strict=True):
-            trial.model.ensemble_ = ensemble
+        with shown_progress() if self.verbose else nullcontext():
+            for number, runs in population.train(plans, threads=threads):
+                sound[number].model.ensemble_ = plans[number].finished(runs)
 
     def _outcome(self, trial: _Trial, X: Any, y: Any, scorers: Any) -> dict[str, Any]:
         """What scikit-learn notes of one candidate on one fold."""

@@ -2,47 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from itertools import count
 
 from schuss.data import Dataset
-from schuss.tabular.ensemble import Ensemble, EnsemblePlan
-from schuss.training import Job, Progress, ProgressCallback, Run, fit_groups
-
-AT_ONCE = 2**28  # bytes of data sets that are held at a time; each member has its own, of its fold and kind
-
-Place: TypeAlias = tuple[int, int]  # the number of a plan, and of a member of it
-Group: TypeAlias = tuple[Dataset, list[Job]]
+from schuss.tabular.ensemble import EnsemblePlan
+from schuss.training import Job, Run, Work, WorkCallback, train_pairs, updates_of
 
 
-def train(plans: Sequence[EnsemblePlan], *, threads: int, progress: ProgressCallback | None = None) -> list[Ensemble]:
-    """Train every plan; the ensembles come back in order, each the same as if trained alone."""
-    total = sum(len(plan.members) for plan in plans)
-    runs: dict[Place, Run] = {}
-    for places, groups in _batches(plans):
-        done = len(runs)
+def train(
+    plans: Iterable[EnsemblePlan], *, threads: int, tell: WorkCallback | None = None
+) -> Generator[tuple[int, list[Run]]]:
+    """Yield (number of the plan, its runs) as plans are trained, in any order; the runs are those of the plan alone.
 
-        def tell(at: Progress, done: int = done, share: float = len(groups) / total) -> None:
-            if progress is not None:
-                progress(Progress(done + at.networks, total, done / total + share * at.share))
+    A plan is taken, and a member's data set made, when threads would soon have nothing to do. Closing the generator
+    ends the training.
+    """
+    places: dict[int, tuple[int, int]] = {}  # of a network in training: the number of its plan, and of the member
+    found: dict[int, list[Run | None]] = {}  # of every plan that is not complete
 
-        found = fit_groups(groups, threads=threads, progress=tell)
-        runs |= {place: run for place, (run,) in zip(places, found, strict=True)}
-        groups.clear()  # before the next ones are made
-    return [plan.finished([runs[i, k] for k in range(len(plan.members))]) for i, plan in enumerate(plans)]
+    def pairs() -> Iterator[tuple[Job, Dataset]]:
+        numbers = count()
+        for i, plan in enumerate(plans):
+            found[i] = [None] * len(plan.members)
+            for member, data, job in plan.groups():
+                places[next(numbers)] = i, member
+                yield job, data
+                del data  # before the next one is made
+
+    with closing(train_pairs(pairs(), threads=threads, tell=tell)) as trained:
+        for number, run in trained:
+            i, member = places.pop(number)
+            found[i][member] = run
+            runs = [run for run in found[i] if run is not None]
+            if len(runs) == len(found[i]):
+                del found[i]
+                yield i, runs
 
 
-def _batches(plans: Sequence[EnsemblePlan]) -> Iterator[tuple[list[Place], list[Group]]]:
-    places: list[Place] = []
-    groups: list[Group] = []
-    size = 0
-    for i, plan in enumerate(plans):
-        for number, data, job in plan.groups():
-            places.append((i, number))
-            groups.append((data, [job]))
-            size += data.train.X.nbytes + data.valid.X.nbytes
-            if size > AT_ONCE:
-                yield places, groups
-                places, groups, size = [], [], 0
-    if groups:
-        yield places, groups
+def work(plan: EnsemblePlan) -> Work:
+    """How much there is to train."""
+    updates = (updates_of(job, len(rows)) for job, (rows, _) in zip(plan.jobs, plan.rows, strict=True))
+    return Work(len(plan.members), sum(updates))
