@@ -27,7 +27,7 @@ from schuss import runfile
 from schuss.activations import Activation
 from schuss.data.encoding import Target
 from schuss.data.reading import is_table, read_table
-from schuss.errors import InvalidInput, RunFileError, positive_integer, positive_number
+from schuss.errors import InvalidInput, positive_integer, positive_number
 from schuss.insight.gradient_flow import FlowHistory
 from schuss.interfaces.arguments import (
     check_cells,
@@ -318,7 +318,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
     @classmethod
     def _restored(cls, d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Self:
         if d.get("estimator") != cls.__name__:
-            raise RunFileError(f"it holds a {d.get('estimator', 'run')}, not a {cls.__name__}.")
+            raise runfile.OtherContent(f"holds a {d.get('estimator', 'run')}, not a {cls.__name__}.")
         model = cls(**{name: restored(value) for name, value in d["parameters"].items()})
         model.ensemble_ = ensemblefile.unpack(d, arrays)
         model.columns_ = model.ensemble_.columns
