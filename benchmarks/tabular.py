@@ -1,8 +1,12 @@
 """Measure the estimators on tables, beside their rivals: `python -m benchmarks.tabular FOLDER`.
 
-FOLDER holds tables as .csv files whose last column is the target; scikit-learn's own tables come with them. A target of
-text or of few different whole numbers is a class. Every table is split at random (64 % train, 16 % valid, 20 % test,
+FOLDER holds tables as .csv files whose last column is the target; scikit-learn's own tables come with them. Those of
+docs/estimators.md are abalone, german (Statlog's German credit data), ionosphere and sonar of the UCI repository; pima
+(diabetes) and housing (of Boston), which were there once; and phoneme of the ELENA project. A target of text or of few
+different whole numbers is a class. Every table is split at random (64 % train, 16 % valid, 20 % test,
 stratified for classes), with seeds 0, 1, 2; each method may use train and valid as it likes, and test judges.
+
+With all tables and methods, a large table, a prediction of a million rows and a search are measured, too.
 """
 
 from __future__ import annotations
@@ -37,7 +41,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 import schuss as sc
-from benchmarks import machine
+from benchmarks import large_tables, machine
+from benchmarks.figures import TIMES, figures_table
+from benchmarks.figures import Figure as Judged
 from benchmarks.workers import is_installed
 
 HEADING = "## Measured\n"
@@ -50,6 +56,15 @@ class Table:
     X: pd.DataFrame
     y: NDArray[Any]
     is_classes: bool
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All that a report is about, and the machines that measured it."""
+
+    figures: Sequence[Figure]
+    at_work: Sequence[Judged]  # on large tables
+    machines: Sequence[dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -170,24 +185,23 @@ def _schuss(**settings: Any) -> Callable[[bool, int], Any]:
     return made
 
 
+SCHUSS, ONE, MLP, CATBOOST = "schuss", "schuss, ensemble=1", "scikit-learn MLP", "CatBoost"
 METHODS: dict[str, Callable[[bool, int], Any]] = {
-    "schuss": _schuss(),
+    SCHUSS: _schuss(),
     "schuss, ensemble='light'": _schuss(ensemble="light"),
-    "schuss, ensemble=1": _schuss(ensemble=1),
-    "scikit-learn MLP": lambda is_classes, seed: _encoded(
-        (MLPClassifier if is_classes else MLPRegressor)(random_state=seed)
-    ),
+    ONE: _schuss(ensemble=1),
+    MLP: lambda is_classes, seed: _encoded((MLPClassifier if is_classes else MLPRegressor)(random_state=seed)),
     "HistGradientBoosting": lambda is_classes, seed: _ordinal(
         (HistGradientBoostingClassifier if is_classes else HistGradientBoostingRegressor)(random_state=seed)
     ),
     "ExtraTrees": lambda is_classes, seed: _ordinal(
         (ExtraTreesClassifier if is_classes else ExtraTreesRegressor)(300, random_state=seed, n_jobs=-1)
     ),
-    "CatBoost": CatBoost,
+    CATBOOST: CatBoost,
     "LightGBM": _lightgbm,
     "RealMLP": RealMLP,
 }
-NEEDS = {"CatBoost": "catboost", "LightGBM": "lightgbm", "RealMLP": "pytabkit"}
+NEEDS = {CATBOOST: "catboost", "LightGBM": "lightgbm", "RealMLP": "pytabkit"}
 
 
 def measured(method: str, table: Table, seed: int) -> Figure:
@@ -213,7 +227,7 @@ ABOUT = """\
 Mean over {tables} tables and {splits} random splits of each: 64 % to train, 16 % to validate or train, 20 % to judge.
 Log-loss and RMSE (as a share of the target's deviation): the smaller the better. In brackets a 95 % bootstrap interval,
 over the tables, of what a method is worse than the first one; where it holds 0, these tables cannot tell the two apart.
-Seconds are those of all {fits} fits, side by side on {cores} cores ({processor}).
+Seconds are those of all {fits} fits, side by side on {machines}.
 
 `python -m benchmarks.tabular FOLDER --markdown docs/estimators.md` makes this section again."""
 
@@ -228,15 +242,11 @@ def interval(values: Sequence[float], resamples: int = 2000) -> tuple[float, flo
     return float(listed.mean()), float(low), float(high)
 
 
-def about(figures: Sequence[Figure]) -> str:
-    names, splits = {figure.table for figure in figures}, {figure.split for figure in figures}
-    place = machine.description()
+def about(found: Measured) -> str:
+    names, splits = {figure.table for figure in found.figures}, {figure.split for figure in found.figures}
+    machines = dict.fromkeys(f"{place['cores']} cores ({place['processor']})" for place in found.machines)
     return ABOUT.format(
-        tables=len(names),
-        splits=len(splits),
-        fits=len(names) * len(splits),
-        cores=place["cores"],
-        processor=place["processor"],
+        tables=len(names), splits=len(splits), fits=len(names) * len(splits), machines=" and ".join(machines)
     )
 
 
@@ -288,36 +298,62 @@ def by_table(figures: Sequence[Figure]) -> str:
     return "\n".join(lines)
 
 
+def bounds(figures: Sequence[Figure]) -> Iterator[Judged]:
+    """What schuss should reach beside its rivals, of those that were measured."""
+    seconds = {method: {(f.table, f.split): f.seconds for f in figures if f.method == method} for method in METHODS}
+    for method, share in ((SCHUSS, 1.3), (ONE, 0.15)):
+        both = seconds[method].keys() & seconds[MLP].keys()
+        if both:
+            own, other = (sum(seconds[name][fit] for fit in both) for name in (method, MLP))
+            yield Judged(f"{method}: time to fit, as share of {MLP}'s", own / other, TIMES, at_most=share)
+    for rival, wanted in ((CATBOOST, (0.0, 0.0)), (MLP, (0.04, 0.15))):
+        for quantity, word, least in zip(QUANTITIES[1:], ("log-loss", "RMSE"), wanted, strict=True):
+            own, other = (per_table(figures, name, quantity) for name in (SCHUSS, rival))
+            better = [other[name] - own[name] for name in own if name in other]
+            if better:
+                yield Judged(f"{SCHUSS}: {word} below {rival}'s", float(np.mean(better)), "{:.4f}", at_least=least)
+
+
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tabular", description=__doc__)
     parser.add_argument("folder", type=Path, help="tables as .csv files, the target in the last column")
     parser.add_argument("--splits", type=int, default=3, help="so many random splits of each table")
     parser.add_argument("--tables", help="some of them, with commas between")
     parser.add_argument("--methods", help=f"some of them, with semicolons between: {'; '.join(METHODS)}")
-    parser.add_argument("--json", type=Path, help="where to write the figures for a machine")
     parser.add_argument("--markdown", type=Path, help="a page whose last section, 'Measured', becomes this report")
-    parser.add_argument("--from", dest="earlier", type=Path, nargs="+", help="files of --json, to be reported together")
+    files = parser.add_mutually_exclusive_group()
+    files.add_argument("--json", type=Path, help="where to write the figures for a machine")
+    files.add_argument("--from", dest="earlier", type=Path, nargs="+", help="files of --json, to be reported together")
     return parser.parse_args()
 
 
 def main() -> None:
     options = parsed()
-    figures = _read(options.earlier) if options.earlier else _measure(options)
-    report = "\n\n".join([summary(figures), by_table(figures)])
+    found = _read(options.earlier) if options.earlier else _measure(options)
+    judged = [*bounds(found.figures), *found.at_work]
+    parts = [summary(found.figures), by_table(found.figures), *([figures_table(judged)] if judged else [])]
+    report = "\n\n".join(parts)
     print(report)
     if options.json:
-        content = {"machine": machine.description(), "figures": [asdict(figure) for figure in figures]}
+        content = {"machine": found.machines[0]}
+        content |= {name: list(map(asdict, getattr(found, name))) for name in ("figures", "at_work")}
         options.json.write_text(json.dumps(content, indent=1) + "\n")
     if options.markdown:
         before = options.markdown.read_text().partition(HEADING)[0]
-        options.markdown.write_text(f"{before}{HEADING}\n{about(figures)}\n\n{report}\n")
+        options.markdown.write_text(f"{before}{HEADING}\n{about(found)}\n\n{report}\n")
 
 
-def _read(paths: Sequence[Path]) -> list[Figure]:
-    return [Figure(**figure) for path in paths for figure in json.loads(path.read_text())["figures"]]
+def _read(paths: Sequence[Path]) -> Measured:
+    contents = [json.loads(path.read_text()) for path in paths]
+    return Measured(
+        [Figure(**figure) for content in contents for figure in content["figures"]],
+        [Judged(**figure) for content in contents for figure in content.get("at_work", [])],
+        [content["machine"] for content in contents],
+    )
 
 
-def _measure(options: argparse.Namespace) -> list[Figure]:
+def _measure(options: argparse.Namespace) -> Measured:
+    place = machine.description()  # before the work, whose load is none of its own
     wanted = options.methods.split(";") if options.methods else list(METHODS)
     methods = [name.strip() for name in wanted if is_installed(NEEDS.get(name.strip(), "sklearn"))]
     chosen = [t for t in tables(options.folder) if not options.tables or t.name in options.tables.split(",")]
@@ -327,7 +363,8 @@ def _measure(options: argparse.Namespace) -> list[Figure]:
             for method in methods:  # side by side, so that a busy machine is busy for all of them
                 figures.append(measured(method, table, seed))
                 print(figures[-1], file=sys.stderr, flush=True)
-    return figures
+    at_work = [] if options.methods or options.tables else large_tables.measure()
+    return Measured(figures, at_work, [place])
 
 
 if __name__ == "__main__":

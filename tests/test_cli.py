@@ -19,9 +19,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import polars as pl
 import pytest
+import safetensors.numpy
 
 import schuss as sc
+from schuss import runfile
 from schuss.interfaces import cli, progress
 from schuss.interfaces.options import listed
 from schuss.training import Progress
@@ -709,6 +712,10 @@ def refused(schuss: Schuss, arguments: list[Any], message: str) -> None:
         ("compare iris --batch-size 0", "batch_size must be"),
         ("compare iris --threads 0", "threads must be"),
         ("compare iris --seed -1", "seed must be"),
+        ("fit table.csv --threads 0", "threads must be a whole number of at least 1, but is 0"),
+        ("fit table.csv --threads -1", "threads must be"),
+        ("fit table.csv --seed -1", "a seed must be a whole number from 0 to 2^63 − 1"),
+        ("fit table.csv --seed 9223372036854775808", "a seed must be"),
         ("compare iris --target species", "brings its own target"),
         ("compare iris --task ranking", "unknown task"),
         ("fit iris --activation nope", "unknown activation 'nope'"),
@@ -959,11 +966,25 @@ def test_progress_outside_of_a_terminal_is_a_line_now_and_then(
 # ---------------------------------------------------------------------------------------------- predicting tables
 
 
+def few_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit in ("FEWEST_EPOCHS", "MOST_EPOCHS"):
+        monkeypatch.setattr(f"schuss.tabular.members.{limit}", 3)
+
+
+def kept_ensemble(schuss: Schuss) -> str:
+    """A file that holds an ensemble; the name of its table."""
+    data = table(Path("data.csv"), "a,b,kind", [(a, b, "cat" if c else "dog") for a, b, c in rows()])
+    frame = pl.read_csv(data)
+    sc.SchussClassifier(ensemble=1, epochs=2).fit(frame.select("a", "b"), frame["kind"]).save("e.schuss")
+    return data
+
+
 def test_a_file_without_a_network_gets_an_ensemble(schuss: Schuss, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("schuss.tabular.members.EPOCHS", 3)
+    few_epochs(monkeypatch)
     data = table(Path("data.csv"), "height,weight,kind", [(a, b, "cat" if c else "dog") for a, b, c in rows()])
     ended = schuss("fit", data, "--save", "e.schuss", "--json", "r.json", "--plot")
     assert ended.code == 0
+    assert {run.outcome.state.epoch for run in sc.SchussClassifier.load("e.schuss").runs_} == {3}
     assert "12 rows kept aside" in ended.out
     assert "20 networks count by style: plain" in ended.out
     assert {"fit-data.png", "fit-data-flow.png"} == {path.name for path in Path("schuss-out").iterdir()}
@@ -979,10 +1000,53 @@ def test_a_file_without_a_network_gets_an_ensemble(schuss: Schuss, monkeypatch: 
 
 
 def test_an_ensemble_predicts_numbers_under_the_targets_name(schuss: Schuss, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("schuss.tabular.members.EPOCHS", 3)
+    few_epochs(monkeypatch)
     data = table(Path("data.csv"), "a,b,price", [(a, b, 1000 + 100 * a) for a, b, _ in rows()])
     ended = schuss("fit", data, "--target", "price", "--task", "regression", "--save", "e.schuss", "--seed", 4)
     assert "root mean squared error" in ended.out
     lines = list(csv.DictReader(schuss("predict", "e.schuss", data).out.splitlines()))
     assert list(lines[0]) == ["price"]
     assert all(800 < float(line["price"]) < 1300 for line in lines)
+
+
+def test_an_interrupted_ensemble_says_so(schuss: Schuss, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sc.SchussClassifier, "fit", interrupted)
+    data = table(Path("data.csv"), HEADER, [(a, b, "cat" if c else "dog") for a, b, c in rows()])
+    ended = schuss("fit", data, "--save", "e.schuss")
+    assert ended.code == 130
+    assert "nothing was written" in ended.err
+    assert not Path("e.schuss").exists()
+
+
+def test_a_kept_ensemble_is_no_run_to_go_on_with(schuss: Schuss) -> None:
+    data = kept_ensemble(schuss)
+    said = "e.schuss holds a SchussClassifier, not the run of one network: schuss.SchussClassifier.load reads it"
+    refused(schuss, ["fit", data, "--resume", "e.schuss", "--epochs", 3], said)
+
+
+def test_a_file_is_read_once_to_predict(schuss: Schuss, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = kept_ensemble(schuss)
+    read: list[Path] = []
+    whole = runfile._raw
+    monkeypatch.setattr(runfile, "_raw", lambda path: read.append(path) or whole(path))
+    assert schuss("predict", "e.schuss", data).code == 0
+    assert read == [Path("e.schuss")]
+
+
+@pytest.mark.parametrize("described", ["", "no JSON", "[]", "7", '{"estimator": "Forest"}', '{"estimator": []}'])
+def test_a_crafted_file_is_refused_in_a_sentence(schuss: Schuss, described: str) -> None:
+    metadata = {"schuss": described, "digest": runfile._digest(described, {})}
+    Path("crafted.schuss").write_bytes(safetensors.numpy.save({}, metadata=metadata))
+    new = table(Path("new.csv"), "a,b", [(1, 2)])
+    refused(schuss, ["predict", "crafted.schuss", new], "crafted.schuss is not a run file that this version can read")
+
+
+def test_the_help_says_what_is_kept(schuss: Schuss) -> None:
+    def words(command: str) -> str:
+        return " ".join(schuss(command, "--help").out.replace("│", " ").split())
+
+    assert "one network also for --resume" in words("fit")
+    assert "what fit --save kept: an ensemble, or one network" in words("predict")

@@ -305,6 +305,12 @@ def test_another_format_is_named(raw: bytes, tmp_path: Path) -> None:
         load_run(path)
 
 
+def test_a_file_of_an_estimator_is_named(raw: bytes, tmp_path: Path) -> None:
+    path = forged(raw, tmp_path / "other.schuss", lambda d, arrays: d.update(estimator="SchussRegressor"))
+    with pytest.raises(RunFileError, match="other.schuss holds a SchussRegressor, not the run .*Regressor.load reads"):
+        load_run(path)
+
+
 def blocks(dense: dict[str, Any], depth: int) -> dict[str, Any]:
     """Blocks in blocks, each of which ends with a dense layer."""
     block = dense

@@ -35,6 +35,10 @@ FORMAT = 2
 T = TypeVar("T")
 
 
+class OtherContent(RunFileError):
+    """A file of another kind than the one asked for; the message goes on after the file's name: "holds a …"."""
+
+
 class Content(NamedTuple):
     """Everything in a run file, in the order of the fields of a Run."""
 
@@ -84,16 +88,13 @@ def read_file(path: Path, restore: Callable[[dict[str, Any], dict[str, NDArray[A
     text, arrays = _raw(path)
     try:
         return restore(json.loads(text), arrays)
+    except OtherContent as error:
+        raise RunFileError(f"{path} {error}") from error
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, SchussError, RecursionError) as error:
         why = str(error).rstrip(".")
         raise RunFileError(
             f"{path} is not a run file that this version can read ({why}). Train and save the run again."
         ) from error
-
-
-def kind(path: Path) -> str:
-    """What `write_file` described under the name estimator; empty for a run."""
-    return str(json.loads(_raw(path)[0]).get("estimator", ""))
 
 
 def _raw(path: Path) -> tuple[str, dict[str, NDArray[Any]]]:
@@ -240,6 +241,11 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
 
 def unpack(d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Content:
     """The run that `pack` described."""
+    if "estimator" in d:
+        name = f"{d['estimator']:.40}"
+        raise OtherContent(
+            f"holds a {name}, not the run of one network: schuss.{name}.load reads it, and so does `schuss predict`."
+        )
     if d["format"] != FORMAT:
         raise RunFileError(f"this version reads run files of format {FORMAT}, but this file has format {d['format']}.")
     network, recipe = network_from_json(d["network"]), _restored_recipe(d["recipe"])

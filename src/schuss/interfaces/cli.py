@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -86,7 +86,7 @@ from schuss.interfaces.options import (
     numbers,
     study_place,
 )
-from schuss.interfaces.output import STDOUT, Output, Picture, csv_text
+from schuss.interfaces.output import STDOUT, Output, Picture, csv_text, predicted_columns
 from schuss.interfaces.progress import shown_progress, shown_standing
 from schuss.interfaces.userfiles import with_own
 from schuss.writing import file_stem, write_atomically
@@ -94,7 +94,10 @@ from schuss.writing import file_stem, write_atomically
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
     from rich.table import Table
+
+    from schuss.interfaces.predictor import Predictor
 
 ALL_ACTIVATIONS, ALL_OPTIMIZERS = ",".join(ACTIVATIONS), ",".join(OPTIMIZERS)
 DIVERGED, INVALID, INTERRUPTED = 1, 2, 130
@@ -296,7 +299,13 @@ def fit(
         schedule, patience, clip_norm, resume,
     )  # fmt: skip
     if data not in PROBLEMS and all(option is None for option in described):
-        _fit_table(data, target, task, seed=seed or 0, threads=threads, save=save, output=output)
+        from schuss.interfaces import predictor
+
+        problem = predictor.read_problem(data, target, task, seed or 0)
+        output.show(str(problem), *(f"  note: {note}" for note in problem.notes), "")
+        with _whole_or_nothing():
+            model, seconds = predictor.trained(problem, seed or 0, threads)
+        predictor.report(model, problem, seconds, save, output)
         return
     before = None if resume is None else sc.load_run(resume)
     network = _network(
@@ -309,12 +318,8 @@ def fit(
     )  # fmt: skip
     dataset = sc.load(data, target, task=task)
     output.show_data(dataset)
-    try:
-        with shown_progress(recipe.epochs) as progress:
-            run = sc.fit(network, dataset, recipe, seed=seed, resume=before, threads=threads, progress=progress)
-    except KeyboardInterrupt:
-        typer.echo("interrupted; the training was not finished, and nothing was written.", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+    with _whole_or_nothing(), shown_progress(recipe.epochs) as progress:
+        run = sc.fit(network, dataset, recipe, seed=seed, resume=before, threads=threads, progress=progress)
     if save is not None:
         run.save(save)
     output.write_json(lambda: describe.run_json(run))
@@ -326,37 +331,14 @@ def fit(
         _say_diverged(run)
 
 
-def _fit_table(
-    data: str,
-    target: str | None,
-    task: str | None,
-    *,
-    seed: int,
-    threads: int | None,
-    save: Path | None,
-    output: Output,
-) -> None:
-    """An ensemble for a table."""
-    from schuss.interfaces import predictor
-
-    problem = predictor.read_problem(data, target, task, seed)
-    output.show(str(problem), *(f"  note: {note}" for note in problem.notes), "")
-    kind = sc.SchussClassifier if problem.is_classes else sc.SchussRegressor
-    began = time.perf_counter()
+@contextmanager
+def _whole_or_nothing() -> Iterator[None]:
+    """Ctrl-C during a training ends the command, and says that there is nothing of it."""
     try:
-        model = kind(random_state=seed, n_jobs=threads, verbose=1).fit(*problem.train)
+        yield
     except KeyboardInterrupt:
         typer.echo("interrupted; the training was not finished, and nothing was written.", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    seconds = time.perf_counter() - began
-    if save is not None:
-        model.save(save)
-    found = predictor.result(model, problem)
-    output.write_json(lambda: found)
-    predictor.show(found, seconds, output)
-    output.draw(f"fit-{problem.name}", predictor.pictures(model))
-    if save is not None:
-        output.show(f"estimator: {save}")
 
 
 def _network(before: sc.Run | None, **wanted: Any) -> sc.Network:
@@ -461,7 +443,7 @@ def doctor(
 
 @app.command(rich_help_panel="Commands")
 def predict(run: RunArgument, table: TableArgument, *, out: CsvFile = STDOUT, json: Json = None) -> None:
-    """Predict the rows of a table with a trained network.
+    """Predict the rows of a table with what fit --save kept: an ensemble, or one network.
 
     $ schuss predict churn.schuss new.csv --out predictions.csv
     """
@@ -478,19 +460,23 @@ def predict(run: RunArgument, table: TableArgument, *, out: CsvFile = STDOUT, js
 
 def _predictions(path: Path, table: str) -> tuple[list[str], list[list[Any]]]:
     """Names and columns: the prediction, and the probability of each class where the loss gives one."""
-    if runfile.kind(path):
+    kept = runfile.read_file(path, _kept)
+    if not isinstance(kept, sc.Run):
         from schuss.interfaces import predictor
 
-        return predictor.predictions(predictor.load_predictor(path), table)
-    run = sc.load_run(path)
-    target, predicted = run.encoding.target, run.predict(table)
-    if not target.classes:
-        return list(target.names), predicted.reshape(len(predicted), -1).T.tolist()
-    header, columns = ["prediction"], [predicted.tolist()]
-    if run.gives_probabilities:
-        header += [f"p({label})" for label in target.classes]
-        columns += run.predict_proba(table).round(6).T.tolist()
-    return header, columns
+        return predictor.predictions(kept, table)
+    target, predicted = kept.encoding.target, kept.predict(table)
+    p = kept.predict_proba(table) if kept.gives_probabilities else None
+    return predicted_columns(target.names, predicted, target.classes, p)
+
+
+def _kept(d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> sc.Run | Predictor:
+    """What a file of fit --save describes."""
+    if "estimator" not in d:
+        return sc.Run(*runfile.unpack(d, arrays))
+    from schuss.interfaces import predictor
+
+    return predictor.restored(d, arrays)
 
 
 @app.command(rich_help_panel="Commands")
@@ -525,8 +511,6 @@ def flow(
 
     $ schuss flow digits --depth 20 --activation tanh --epochs 16 --optimizer sgd --lr 0.1
     """
-    if threads is not None:
-        positive_integer("threads", threads)  # also where nothing is trained
     if epochs is None and not (optimizer is None and lr is None and batch_size is None):
         raise InvalidInput(
             "without --epochs nothing is trained; give --epochs 20, or leave out --optimizer, --lr and --batch-size."

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from schuss.errors import InvalidInput
+from schuss.interfaces.extras import required
 
 
 @contextmanager
@@ -19,14 +20,9 @@ def on_dask(address: str | None) -> Iterator[None]:
         return
     from joblib import parallel_config
 
+    distributed = required("distributed", "--dask")
     try:
-        from distributed import Client
-    except ImportError as error:
-        raise InvalidInput(
-            "--dask needs the package distributed, which is not installed; pip install 'schuss[dask]' brings it."
-        ) from error
-    try:
-        client = Client(address, timeout=10)
+        client = distributed.Client(address, timeout=10)
     except (OSError, ValueError) as error:
         raise InvalidInput(
             f"no Dask scheduler answers at {address}; `dask scheduler` starts one and says its address."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from schuss import runfile
 from schuss.activations import Activation
-from schuss.errors import InvalidInput, RunFileError
+from schuss.errors import InvalidInput
 from schuss.losses import Loss
 from schuss.optimizers import Optimizer
 from schuss.tabular import ensemblefile
@@ -38,19 +39,20 @@ def write(model: _Estimator, path: Path) -> None:
 
 def read(kind: type[Estimator], path: Path) -> Estimator:
     """Read an estimator of some kind back; RunFileError if the file holds something else, or was changed."""
+    return runfile.read_file(path, partial(restore, kind))
 
-    def restore(d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Estimator:
-        if d.get("estimator") != kind.__name__:
-            raise RunFileError(f"it holds a {d.get('estimator', 'run')}, not a {kind.__name__}.")
-        model = kind(**{name: restored(value) for name, value in d["parameters"].items()})
-        model.ensemble_ = ensemblefile.unpack(d, arrays)
-        model.n_features_in_ = int(d["n_features_in"])
-        if d["feature_names_in"]:
-            model.feature_names_in_ = np.array(d["feature_names_in"], dtype=object)
-        model.restore(restored(d["learned"]))
-        return model
 
-    return runfile.read_file(path, restore)
+def restore(kind: type[Estimator], d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Estimator:
+    """The estimator that a file describes; RunFileError if it is of another kind."""
+    if d.get("estimator") != kind.__name__:
+        raise runfile.OtherContent(f"holds a {d.get('estimator', 'run')}, not a {kind.__name__}.")
+    model = kind(**{name: restored(value) for name, value in d["parameters"].items()})
+    model.ensemble_ = ensemblefile.unpack(d, arrays)
+    model.n_features_in_ = int(d["n_features_in"])
+    if d["feature_names_in"]:
+        model.feature_names_in_ = np.array(d["feature_names_in"], dtype=object)
+    model.restore(restored(d["learned"]))
+    return model
 
 
 def plain(name: str, value: Any) -> Any:

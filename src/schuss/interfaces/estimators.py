@@ -203,6 +203,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
             check_cells(X)
             return X
         rows = read_table(X)
+        if rows.width == 0:
+            raise InvalidInput(f"Found array with 0 feature(s) (shape={rows.shape}) while a minimum of 1 is required.")
         validate_data(self, X if hasattr(X, "iloc") else rows, skip_check_array=True, reset=reset)
         if len(rows) == 0:
             raise InvalidInput(f"Found array with 0 sample(s) (shape={rows.shape}) while a minimum of 1 is required.")
@@ -312,7 +314,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
 
     def torch_inputs(self, X: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Rows as the arguments of `to_torch`: the columns of numbers, and the codes of the categories."""
-        from schuss.interfaces.exports import required
+        from schuss.interfaces.extras import required
 
         table = self._table(X)
         torch = required("torch", "to_torch")
@@ -321,13 +323,20 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
     def to_onnx(self) -> onnx.ModelProto:
         """The same prediction as an ONNX model, preprocessing included; write it with `onnx.save(model, path)`.
 
-        It takes `numbers` float64 [n, p], NaN where missing, and `categories` text [n, q] if there are any, and gives
-        `probabilities` [n, classes] and `label` [n], or `prediction` [n, k].
+        `onnx_inputs` turns rows into its arguments; `schuss.interfaces.exports.onnx_model` says what they are, and what
+        comes out.
         """
         from schuss.interfaces.exports import onnx_model
 
         check_is_fitted(self, "ensemble_")
         return onnx_model(self.ensemble_, getattr(self, "classes_", None))
+
+    def onnx_inputs(self, X: Any) -> dict[str, NDArray[Any]]:
+        """Rows as the arguments of `to_onnx`: `session.run(None, model.onnx_inputs(X))`."""
+        from schuss.interfaces.exports import onnx_inputs
+
+        table = self._table(X)
+        return onnx_inputs(self.ensemble_.columns, table)
 
     # ------------------------------------------------------------------------------------------ files
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+import json
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from schuss.errors import InvalidInput
+from schuss.interfaces.extras import required
+from schuss.tabular.columns import Columns, Table
 from schuss.tabular.ensemble import Ensemble
-from schuss.tabular.forward import predict
+from schuss.tabular.forward import recorded_prediction
 
 if TYPE_CHECKING:
     import onnx
@@ -19,36 +20,26 @@ if TYPE_CHECKING:
 OPSET = 19  # the first in which Equal compares text
 
 
-def required(package: str, purpose: str) -> Any:
-    """Import an optional package; InvalidInput, with what to do, where it is not installed."""
-    try:
-        return import_module(package)
-    except ImportError:
-        raise InvalidInput(
-            f"{purpose} needs the package {package}, which is not installed: pip install {package}."
-        ) from None
-
-
 # ---------------------------------------------------------------------------------------------- PyTorch
 
 
 def torch_module(ensemble: Ensemble) -> torch.nn.Module:
     """The ensemble as a module: (numbers float64 [n, p], codes int64 [n, q]) → float64 [n, k].
 
-    Weights, and what was learned for the preprocessing, are buffers and parameters of its state_dict.
+    Weights of the networks are parameters, what was learned for the preprocessing is buffers.
     """
     library = required("torch", "to_torch")
 
     class Predictor(library.nn.Module):  # type: ignore[misc,name-defined]
         """Probabilities, or numbers in the target's unit."""
 
-        def __init__(self) -> None:
-            super().__init__()
-            self.constants = library.nn.ParameterDict()
-
         def forward(self, numbers: Any, codes: Any = None) -> Any:
             """Columns of numbers, NaN where missing, and the codes of the categories, −1 where unknown."""
-            return predict(ensemble, _TorchOperations(library, self.constants, codes), numbers.to(library.float64))
+            operations = _TorchOperations(library, self, codes)
+            return recorded_prediction(ensemble, operations, numbers.to(library.float64))
+
+        def __reduce__(self) -> tuple[Any, ...]:  # a class in a function has no name by which files could find it
+            return torch_module, (ensemble,), self.__dict__
 
     module = Predictor()
     columns = ensemble.columns
@@ -58,16 +49,21 @@ def torch_module(ensemble: Ensemble) -> torch.nn.Module:
 
 
 class _TorchOperations:
-    def __init__(self, torch: Any, constants: Any, codes: Any) -> None:
-        self.torch, self.constants, self.codes = torch, constants, codes
+    """Constants are those of the module, which takes them up when they are first asked for."""
+
+    def __init__(self, torch: Any, module: Any, codes: Any) -> None:
+        self.torch, self.module, self.codes = torch, module, codes
 
     def constant(self, name: str, value: ArrayLike) -> Any:
         name = name.replace(".", "_")
-        if name not in self.constants:
-            tensor = self.torch.as_tensor(np.array(value))
-            is_weight = "_layer_" in name
-            self.constants[name] = self.torch.nn.Parameter(tensor, requires_grad=is_weight)
-        return self.constants[name]
+        if not hasattr(self.module, name):
+            self.module.register_buffer(name, self.torch.as_tensor(np.array(value)))
+        return getattr(self.module, name)
+
+    def weight(self, name: str, value: ArrayLike) -> Any:
+        if not hasattr(self.module, name):
+            self.module.register_parameter(name, self.torch.nn.Parameter(self.torch.as_tensor(np.array(value))))
+        return getattr(self.module, name)
 
     def compute(self, operation: str, *operands: Any) -> Any:
         torch = self.torch
@@ -85,7 +81,7 @@ class _TorchOperations:
         return x.to(getattr(self.torch, dtype.__name__))
 
     def columns(self, x: Any, places: NDArray[np.int64]) -> Any:
-        return x[:, self.torch.as_tensor(places)]
+        return x[:, self.torch.as_tensor(places, device=x.device)]
 
     def concatenate(self, parts: list[Any]) -> Any:
         return self.torch.cat(parts, dim=1)
@@ -97,7 +93,7 @@ class _TorchOperations:
         return self.torch.softmax(x, dim=1)
 
     def one_hot(self, column: int, categories: tuple[str, ...]) -> Any:
-        known = self.torch.arange(len(categories))
+        known = self.torch.arange(len(categories), device=self.codes.device)
         return (self.codes[:, column : column + 1] == known).to(self.torch.float32)
 
 
@@ -110,34 +106,74 @@ _NODES = {
 }  # fmt: skip
 
 
+NUMBERS = "Columns of numbers, in the order of the metadata: NaN where missing, 0 and 1 for booleans."
+CATEGORIES = (
+    "Columns of categories, in the order of the metadata, as text without blanks at its ends, whole numbers without a "
+    "point. Missing is the empty text; what training did not meet is taken as missing."
+)
+LABEL = "The most probable class: a whole number, 0 and 1 for booleans, a float64, or text, as the classes are."
+
+
 def onnx_model(ensemble: Ensemble, classes: NDArray[Any] | None) -> onnx.ModelProto:
     """The ensemble as an ONNX model.
 
-    Inputs: `numbers` float64 [n, p] where there are columns of numbers, `categories` text [n, q] where there are
-    columns of categories. Outputs: `probabilities` float64 [n, classes] and `label` [n], or `prediction` [n, k].
+    Inputs, each only where there are such columns; `onnx_inputs` makes them:
+
+    - `numbers`, float64 [n, p]: NaN where missing, 0 and 1 for booleans;
+    - `categories`, text [n, q], without blanks at its ends; "" where missing.
+
+    Outputs: `probabilities` float64 [n, classes] and `label` [n], or `prediction` float64 [n, k]. A label is int64,
+    also for booleans, float64 or text, as the classes are.
+
+    The model's metadata names the columns of `numbers` and of `categories`, in their order, and the `classes` or
+    `targets`: each a list in JSON.
     """
     onnx = required("onnx", "to_onnx")
     helper, types = onnx.helper, onnx.TensorProto
     ops = _OnnxOperations(onnx)
-    result = predict(ensemble, ops, "numbers")
-    n_outputs = len(ensemble.runs[0].encoding.target.classes or ensemble.runs[0].encoding.target.names)
+    result = recorded_prediction(ensemble, ops, "numbers")
+    target, columns = ensemble.runs[0].encoding.target, ensemble.columns
     name = "prediction" if classes is None else "probabilities"
     ops.node("Identity", [result], name)
-    outputs = [helper.make_tensor_value_info(name, types.DOUBLE, ["rows", n_outputs])]
+    outputs = [helper.make_tensor_value_info(name, types.DOUBLE, ["rows", len(target.classes or target.names)])]
+    meant = {"targets": list(target.names)}
     if classes is not None:
-        labels = classes.astype(np.int64) if classes.dtype.kind in "biu" else classes.astype(str).astype(object)
+        labels = _labels(classes)
+        meant = {"classes": labels.tolist()}
         place = ops.node("ArgMax", [name], axis=1, keepdims=0)
         ops.node("Gather", [ops.constant("classes", labels), place], "label", axis=0)
-        kind = types.INT64 if classes.dtype.kind in "biu" else types.STRING
-        outputs.append(helper.make_tensor_value_info("label", kind, ["rows"]))
-    columns = ensemble.columns
-    sizes = [("numbers", types.DOUBLE, columns.numeric), ("categories", types.STRING, columns.categorical)]
-    inputs = [helper.make_tensor_value_info(n, kind, ["rows", len(c)]) for n, kind, c in sizes if c]
+        kind = helper.np_dtype_to_tensor_dtype(labels.dtype)
+        outputs.append(helper.make_tensor_value_info("label", kind, ["rows"], LABEL))
+    places = {"numbers": columns.numeric, "categories": columns.categorical}
+    names = {name: [columns.names[i] for i in found] for name, found in places.items() if found}
+    kinds = {"numbers": (types.DOUBLE, NUMBERS), "categories": (types.STRING, CATEGORIES)}
+    inputs = [helper.make_tensor_value_info(n, kinds[n][0], ["rows", len(c)], kinds[n][1]) for n, c in names.items()]
     graph = helper.make_graph(ops.nodes, "schuss", inputs, outputs, list(ops.constants.values()))
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="schuss")
     model.ir_version = min(model.ir_version, 10)  # what run times of the last years read
+    helper.set_model_props(model, {key: json.dumps(value) for key, value in (names | meant).items()})
+    model.doc_string = "\n".join(f"{n}: {kinds[n][1]} They are: {', '.join(c)}." for n, c in names.items())
     onnx.checker.check_model(model)
     return model
+
+
+def onnx_inputs(columns: Columns, table: Table) -> dict[str, NDArray[Any]]:
+    """Rows as what `onnx_model` takes: text that is no known category is empty."""
+    inputs: dict[str, NDArray[Any]] = {"numbers": table.numbers} if columns.numeric else {}
+    if columns.categorical:
+        known = [np.array([*(columns.categories[i] or ()), ""], dtype=object) for i in columns.categorical]
+        text = [names[codes] for names, codes in zip(known, table.codes.T, strict=True)]  # −1 is the last one
+        inputs["categories"] = np.column_stack(text)
+    return inputs
+
+
+def _labels(classes: NDArray[Any]) -> NDArray[Any]:
+    match classes.dtype.kind:
+        case "b" | "i" | "u":
+            return classes.astype(np.int64)
+        case "f":
+            return classes.astype(np.float64)
+    return classes.astype(str).astype(object)
 
 
 class _OnnxOperations:
@@ -156,6 +192,8 @@ class _OnnxOperations:
     def constant(self, name: str, value: ArrayLike) -> str:
         self.constants.setdefault(name, self.onnx.numpy_helper.from_array(np.asarray(value), name))
         return name
+
+    weight = constant
 
     def compute(self, operation: str, *operands: str) -> str:
         match operation:

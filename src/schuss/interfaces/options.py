@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from schuss.errors import seed_number
+from schuss.errors import positive_integer, seed_number
 from schuss.interfaces.output import check_folder
 
 
@@ -24,6 +24,10 @@ def _option(metavar: str, text: str, *, unset: str = "", **more: Any) -> Any:
 
 def _seed(seed: int | None) -> int | None:
     return None if seed is None else seed_number(seed)
+
+
+def _threads(threads: int | None) -> int | None:
+    return None if threads is None else positive_integer("threads", threads)
 
 
 # ---------------------------------------------------------------------------------------------- data and results
@@ -38,12 +42,13 @@ PICTURES = Path("schuss-out")
 Plot: TypeAlias = Annotated[bool, typer.Option("--plot", help=f"Draw pictures, into the folder {PICTURES}.")]
 Pictures: TypeAlias = Annotated[Path | None, _option("FOLDER", "Draw pictures, into this folder.")]
 CsvFile: TypeAlias = Annotated[Path, _option("FILE", "Where the CSV goes; - is standard output.")]
-Save: TypeAlias = Annotated[Path | None, _option("FILE", "Keep the run, for predict and --resume.")]
-Resume: TypeAlias = Annotated[Path | None, _option("FILE", "Train a kept run on, up to --epochs in all.")]
+SAVE = "Keep what was trained, for predict; one network also for --resume."
+Save: TypeAlias = Annotated[Path | None, _option("FILE", SAVE)]
+Resume: TypeAlias = Annotated[Path | None, _option("FILE", "Train a kept network on, up to --epochs in all.")]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 Fix: TypeAlias = Annotated[Path | None, _option("FILE", "Write the cured network as a Python script that runs.")]
 RunArgument: TypeAlias = Annotated[Path, typer.Argument(metavar="RUN", help="A file that fit --save wrote.")]
-TABLE = "A file with the columns that the run was trained on."
+TABLE = "A file with the columns that it was trained on."
 TableArgument: TypeAlias = Annotated[str, typer.Argument(metavar="TABLE", help=TABLE)]
 NameArgument: TypeAlias = Annotated[
     str | None, typer.Argument(metavar="[NAME]", help="One of them, to see it in full.")
@@ -113,7 +118,8 @@ VisitSeeds: TypeAlias = Annotated[int, _option("N", "Seeds to train from; figure
 STUDY = "Keep every network there, and go on where it stopped; - keeps nothing."
 StudyPath: TypeAlias = Annotated[str | None, _option("FILE", STUDY, unset=f"a new file in {PICTURES}")]
 ReportPath: TypeAlias = Annotated[Path | None, _option("FILE", "Write the report there: one HTML file.")]
-Threads: TypeAlias = Annotated[int | None, _option("N", "Cores to use; no result depends on it.", unset="all")]
+CORES = "Cores to use; no result depends on it."
+Threads: TypeAlias = Annotated[int | None, _option("N", CORES, unset="all", callback=_threads)]
 DASK = "Train on the workers of a Dask scheduler, such as tcp://10.0.0.1:8786."
 DaskAddress: TypeAlias = Annotated[str | None, _option("ADDRESS", DASK, unset="this machine")]
 

@@ -16,8 +16,10 @@ from schuss.errors import InvalidInput
 from schuss.writing import write_atomically
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
     from rich.console import Console
 
     from schuss.data import Dataset
@@ -121,6 +123,19 @@ def check_file_place(file: Path) -> None:
 
 def _unwritable(folder: Path, error: OSError) -> InvalidInput:
     return InvalidInput(f"cannot write to the folder {folder}: {error.strerror}. Choose one that can be written to.")
+
+
+def predicted_columns(
+    names: Sequence[str], predicted: NDArray[Any], classes: Sequence[Any] = (), p: NDArray[np.float64] | None = None
+) -> tuple[list[str], list[list[Any]]]:
+    """Names and columns: numbers under the names of the targets, or the class and, if known, each one's probability."""
+    if not classes:
+        return list(names), predicted.reshape(len(predicted), -1).T.tolist()
+    header, columns = ["prediction"], [predicted.tolist()]
+    if p is not None:
+        header += [f"p({label})" for label in classes]
+        columns += p.round(6).T.tolist()
+    return header, columns
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.metrics import log_loss, root_mean_squared_error
 
-from schuss import runfile, tables, wording
+from schuss import tables, wording
 from schuss.data.columns import whole
 from schuss.data.dataset import raw_table
 from schuss.data.encoding import check_present
 from schuss.data.reading import read_table
 from schuss.data.targets import check_quantities
-from schuss.errors import DataError
+from schuss.errors import DataError, RunFileError
+from schuss.interfaces import estimatorfile
 from schuss.interfaces.estimators import SchussClassifier, SchussRegressor
-from schuss.interfaces.output import Output, Picture
+from schuss.interfaces.output import Output, Picture, predicted_columns
 from schuss.tabular.rows import folds
 
 if TYPE_CHECKING:
@@ -62,6 +65,26 @@ def read_problem(source: str, target: str | None, task: str | None, seed: int) -
     return Problem(table.name, kind == "classification", tuple(table.targets.columns), train, test, table.notes)
 
 
+def trained(problem: Problem, seed: int, threads: int | None) -> tuple[Predictor, float]:
+    """An estimator, and the seconds that it took."""
+    kind = SchussClassifier if problem.is_classes else SchussRegressor
+    began = time.perf_counter()
+    model = kind(random_state=seed, n_jobs=threads, verbose=1).fit(*problem.train)
+    return model, time.perf_counter() - began
+
+
+def report(model: Predictor, problem: Problem, seconds: float, save: Path | None, output: Output) -> None:
+    """What came of it, for people and machines; the estimator itself into the file `save`."""
+    if save is not None:
+        model.save(save)
+    found = result(model, problem)
+    output.write_json(lambda: found)
+    show(found, seconds, output)
+    output.draw(f"fit-{problem.name}", pictures(model))
+    if save is not None:
+        output.show(f"estimator: {save}")
+
+
 def result(model: Predictor, problem: Problem) -> dict[str, Any]:
     """How good the predictions are on the rows kept aside, and what the ensemble is made of."""
     X, y = problem.test
@@ -101,9 +124,12 @@ def pictures(model: Predictor) -> dict[str, Picture]:
     return {"": run.figure, "flow": run.flow.figure}
 
 
-def load_predictor(path: Path) -> Predictor:
-    """The estimator in a file."""
-    return (SchussClassifier if runfile.kind(path) == SchussClassifier.__name__ else SchussRegressor).load(path)
+def restored(d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Predictor:
+    """The estimator that a file describes, whichever it is."""
+    known = {kind.__name__: kind for kind in (SchussClassifier, SchussRegressor)}
+    if d["estimator"] not in known:
+        raise RunFileError(f"it holds a {d['estimator']:.40}, which is unknown.")
+    return estimatorfile.restore(known[d["estimator"]], d, arrays)
 
 
 def predictions(model: Predictor, path: str) -> tuple[list[str], list[list[Any]]]:
@@ -113,9 +139,8 @@ def predictions(model: Predictor, path: str) -> tuple[list[str], list[list[Any]]
     frame = read_table(path, text=text, names=list(columns.names))
     check_present(columns.names, frame.columns)
     rows = frame.select(columns.names)
+    names = model.runs_[0].encoding.target.names
     if isinstance(model, SchussRegressor):
-        values = np.asarray(model.predict(rows))
-        return list(model.runs_[0].encoding.target.names), values.reshape(len(values), -1).T.tolist()
+        return predicted_columns(names, model.predict(rows))
     p = model.predict_proba(rows)
-    header = ["prediction", *(f"p({label})" for label in model.classes_.tolist())]
-    return header, [model.classes_[p.argmax(axis=1)].tolist(), *p.round(6).T.tolist()]
+    return predicted_columns(names, model.classes_[p.argmax(axis=1)], model.classes_.tolist(), p)

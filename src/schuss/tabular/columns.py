@@ -1,4 +1,4 @@
-"""What the columns of a table are: numbers with gaps, or categories with names."""
+"""What the columns of a table are: numbers with gaps, dates as numbers of days, or categories with names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss.data.columns import codes, column, parsed
+from schuss.data.columns import codes, column, parsed, whole
 from schuss.data.encoding import LARGEST, numbers
 from schuss.data.reading import is_table, read_table
 from schuss.errors import DataError
@@ -49,10 +49,13 @@ class Columns:
         Of all columns.
     categories
         For every column its categories, the most frequent `MOST_CATEGORIES` in sorted order; None for numbers.
+    dates
+        Which columns are dates: numbers, of days since 1970.
     """
 
     names: tuple[str, ...]
     categories: tuple[tuple[str, ...] | None, ...]
+    dates: tuple[int, ...] = ()
 
     @property
     def numeric(self) -> list[int]:
@@ -74,8 +77,8 @@ class Columns:
         if _is_numeric(X) and not self.categorical:
             return Table(_checked(np.ascontiguousarray(X, dtype=np.float64)), np.zeros((len(X), 0), np.int64))
         found = _series(X)
-        columns = [numbers(found[i]) for i in self.numeric]
-        coded = [codes(found[i], self.categories[i] or ()) for i in self.categorical]
+        columns = [_days(found[i]) if i in self.dates else numbers(found[i]) for i in self.numeric]
+        coded = [codes(_names(found[i]), self.categories[i] or ()) for i in self.categorical]
         n = len(found[0])
         return Table(
             np.column_stack(columns).astype(np.float64) if columns else np.zeros((n, 0)),
@@ -86,13 +89,18 @@ class Columns:
 def learn_columns(X: Any) -> Columns:
     """Which columns of the training rows are numbers, and which categories: text, and a data frame's categories.
 
-    >>> learn_columns({"age": [31, None], "city": ["Rome", "?"]})
-    Columns(names=('age', 'city'), categories=(None, ('Rome',)))
+    Dates are days of a calendar, or text of which every value is one, such as 2026-11-24 or 2026-11-24 12:30:00. In an
+    array of objects, text that reads as numbers throughout is numbers.
+
+    >>> learn_columns({"age": [31, None], "city": ["Rome", "?"], "day": ["2026-11-24", None]})
+    Columns(names=('age', 'city', 'day'), categories=(None, ('Rome',), None), dates=(2,))
     """
     if _is_numeric(X):
         return Columns(tuple(f"x{i}" for i in range(X.shape[1])), (None,) * X.shape[1])
-    found = _series(X)
-    return Columns(tuple(series.name for series in found), tuple(map(_categories, found)))
+    found = _series(X) if is_table(X) else list(map(parsed, _series(X)))
+    dates = tuple(i for i, series in enumerate(found) if _are_dates(series))
+    categories = tuple(None if i in dates else _categories(series) for i, series in enumerate(found))
+    return Columns(tuple(series.name for series in found), categories, dates)
 
 
 def unique(names: Sequence[str]) -> list[str]:
@@ -125,10 +133,25 @@ def _is_numeric(X: Any) -> bool:
 
 
 def _series(X: Any) -> list[pl.Series]:
-    """The columns of a data frame, or of an array of objects; there text that reads as numbers is numbers."""
-    if is_table(X):
-        return read_table(X).get_columns()
-    return [parsed(column(f"x{i}", X[:, i])) for i in range(X.shape[1])]
+    """The columns of a data frame, or of an array of objects; DataError for lists and the like."""
+    import polars as pl
+
+    found = read_table(X).get_columns() if is_table(X) else [column(f"x{i}", X[:, i]) for i in range(X.shape[1])]
+    for series in found:
+        if not (series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.String)):
+            raise DataError(
+                f"column '{series.name}' must hold numbers, text or dates, but holds values of type {series.dtype}."
+            )
+    return found
+
+
+def _names(series: pl.Series) -> pl.Series:
+    """Text by which a value is known, whatever type it came in: 1, 1.0 and "1.0" are 1; True and "True" are true."""
+    import polars as pl
+
+    text = whole(series).cast(pl.String).str.replace(r"^(-?\d+)\.0+$", "$1")
+    lower = text.str.to_lowercase()
+    return text.zip_with(~lower.is_in(["true", "false"]).fill_null(value=False), lower)
 
 
 def _categories(series: pl.Series) -> tuple[str, ...] | None:
@@ -136,6 +159,32 @@ def _categories(series: pl.Series) -> tuple[str, ...] | None:
 
     if series.dtype != pl.String:
         return None
-    counts = Counter(series.drop_nulls().to_list())
+    counts = Counter(_names(series).drop_nulls().to_list())
     frequent = sorted(counts, key=lambda text: (-counts[text], text))[:MOST_CATEGORIES]
     return tuple(sorted(frequent))
+
+
+# ---------------------------------------------------------------------------------------------- dates
+
+_DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?"
+_NANOSECONDS = 86_400e9  # of a day
+
+
+def _are_dates(series: pl.Series) -> bool:
+    import polars as pl
+
+    if series.dtype != pl.String or series.null_count() == len(series):
+        return False
+    there = series.drop_nulls()
+    return bool(there.str.contains(_DATE).all()) and not np.isnan(_days(there)).any()
+
+
+def _days(series: pl.Series) -> NDArray[np.float64]:
+    """Days since 1970 with the time of the day as their fraction, time zones ignored; NaN where there is no date."""
+    import polars as pl
+
+    text = series.cast(pl.String)
+    days = text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False).cast(pl.Int32).cast(pl.Float64)
+    clock = (text.str.slice(11, 8) + pl.Series([":00"])).str.slice(0, 8)  # also where seconds are left out
+    time = clock.str.to_time("%H:%M:%S", strict=False).cast(pl.Int64) / _NANOSECONDS
+    return np.asarray((days + time.fill_null(0.0)).to_numpy(), dtype=np.float64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ def pack(ensemble: Ensemble) -> tuple[dict[str, Any], Arrays]:
         encodings[STYLES[style].inputs] = described.pop("encoding")  # the same for all networks of a kind
         runs.append(described)
         arrays |= {f"run {number}/{name}": array for name, array in own.items()}
-    columns = {"names": ensemble.columns.names, "categories": ensemble.columns.categories}
+    columns = asdict(ensemble.columns)
     return {"columns": columns, "styles": ensemble.styles, "encodings": encodings, "runs": runs}, arrays
 
 
@@ -47,7 +47,7 @@ def unpack(d: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Ensemble
         own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
         encoding = d["encodings"][STYLES[style].inputs]
         runs.append(Run(*runfile.unpack({**described, "encoding": encoding}, own)))
-    columns = Columns(tuple(map(str, d["columns"]["names"])), categories)
+    columns = Columns(tuple(map(str, d["columns"]["names"])), categories, tuple(map(int, d["columns"]["dates"])))
     return Ensemble(columns, encoders, styles, tuple(runs), np.asarray(arrays["weights"]))
 
 

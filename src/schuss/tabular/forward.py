@@ -28,6 +28,10 @@ class Operations(Protocol[T]):
         """A named array; `value` has its dtype."""
         ...
 
+    def weight(self, name: str, value: ArrayLike) -> T:
+        """A named array that was trained, and may be trained on."""
+        ...
+
     def compute(self, operation: str, *operands: T) -> T:
         """An operation of the little language, or matmul, or is_nan: 1 or 0."""
         ...
@@ -57,7 +61,7 @@ class Operations(Protocol[T]):
         ...
 
 
-def predict(ensemble: Ensemble, ops: Operations[T], numbers: T) -> T:
+def recorded_prediction(ensemble: Ensemble, ops: Operations[T], numbers: T) -> T:
     """Probabilities, or numbers in the target's unit, float64 [n, k], from numbers float64 [n, p]."""
     total: T | None = None
     inputs: dict[str, T] = {}
@@ -138,17 +142,14 @@ def _outputs(run: Run, ops: Operations[T], x: T, name: str) -> T:
 
 
 def _linear(layer: Layer, ops: Operations[T], x: T, arrays: tuple[NDArray[np.float32], ...], name: str) -> T:
-    known = [ops.constant(f"{name}_{i}", array if array.ndim == 2 else array[None]) for i, array in enumerate(arrays)]
+    known = [ops.weight(f"{name}_{i}", array if array.ndim == 2 else array[None]) for i, array in enumerate(arrays)]
     if layer.kind == "dense":
         return ops.compute("add", ops.compute("matmul", x, known[0]), known[1])
-    if layer.kind == "batch_norm":
-        centered, variance = ops.compute("sub", x, known[2]), known[3]
-    else:
-        centered = x if layer.kind == "rms_norm" else ops.compute("sub", x, ops.mean(x))
-        variance = ops.mean(ops.compute("mul", centered, centered))
+    centered = ops.compute("sub", x, ops.mean(x))  # the only other kind in a style is layer normalization
+    variance = ops.mean(ops.compute("mul", centered, centered))
     safe = ops.compute("add", variance, ops.constant("norm_epsilon", np.float32(NORM_EPSILON)))
     z = ops.compute("mul", ops.compute("div", centered, ops.compute("sqrt", safe)), known[0])
-    return z if layer.kind == "rms_norm" else ops.compute("add", z, known[1])
+    return ops.compute("add", z, known[1])
 
 
 def _activated(activation: Activation, ops: Operations[T], z: T) -> T:

@@ -1,4 +1,4 @@
-"""Four ways to turn the columns of a table into the inputs of a network; all learned without a look at the target.
+"""Three ways to turn the columns of a table into the inputs of a network; all learned without a look at the target.
 
 Numbers differ by kind; categories are one-hot in each, and a column that had gaps gets an input that says where.
 Missing numbers are the median first.
