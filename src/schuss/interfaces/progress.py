@@ -24,12 +24,15 @@ LEADERS = 5
 
 
 @contextmanager
-def shown_progress(epochs: int | None = None) -> Iterator[ProgressCallback]:
-    """A callback that shows networks done, networks/s and time left; with `epochs`, the epoch of a single network."""
+def shown_progress(epochs: int | None = None, what: str = "networks") -> Iterator[ProgressCallback]:
+    """A callback that shows networks done, networks/s and time left; with `epochs`, the epoch of a single network.
+
+    `what` is done, if not networks.
+    """
     began = time.perf_counter()
 
     def words(at: Progress) -> str:
-        return describe(at, time.perf_counter() - began, epochs)
+        return describe(at, time.perf_counter() - began, epochs, what)
 
     if not sys.stderr.isatty():
         yield _lines(words)
@@ -110,7 +113,7 @@ def _lines(words: Callable[[At], str]) -> Callable[[At], None]:
     return show
 
 
-def describe(at: Progress, seconds: float, epochs: int | None = None) -> str:
+def describe(at: Progress, seconds: float, epochs: int | None = None, what: str = "networks") -> str:
     """How far it is in words, after so many seconds.
 
     >>> describe(Progress(networks=300, total=600, share=0.5), seconds=10.0)
@@ -118,7 +121,7 @@ def describe(at: Progress, seconds: float, epochs: int | None = None) -> str:
     >>> describe(Progress(networks=0, total=1, share=0.25), seconds=10.0, epochs=20)
     'epoch 5 of 20, 30 s left'
     """
-    done = _networks(at.networks, at.networks, at.total, seconds)
+    done = _count(what, at.networks, at.networks, at.total, seconds)
     return (done if epochs is None else f"epoch {int(at.share * epochs)} of {epochs}") + _left(at.share, seconds)
 
 
@@ -130,12 +133,12 @@ def standing_in_words(at: Standing, seconds: float) -> str:
     """
     reused = at.reused / at.total
     share = (at.share - reused) / (1 - reused) if reused < 1 else 0.0
-    return _networks(at.networks, at.networks - at.reused, at.total, seconds) + _left(share, seconds)
+    return _count("networks", at.networks, at.networks - at.reused, at.total, seconds) + _left(share, seconds)
 
 
-def _networks(done: int, fresh: int, total: int, seconds: float) -> str:
-    speed = f", {fresh / seconds:.3g} networks/s" if fresh and seconds > 0 else ""
-    return f"{done} of {total} networks{speed}"
+def _count(what: str, done: int, fresh: int, total: int, seconds: float) -> str:
+    speed = f", {fresh / seconds:.3g} {what}/s" if fresh and seconds > 0 else ""
+    return f"{done} of {total} {what}{speed}"
 
 
 def _left(share: float, seconds: float) -> str:

@@ -55,6 +55,8 @@ class Ensemble:
 
     def predict(self, table: Table, threads: int) -> Numbers:
         """Probabilities [n, classes], or the numbers themselves [n, k]: the weighted mean over the networks."""
+        if len(table) <= CHUNK:
+            return self._predict(table)
         starts = range(0, len(table), CHUNK)
         with ThreadPoolExecutor(threads) as pool:
             found = list(pool.map(lambda start: self._predict(table.take(slice(start, start + CHUNK))), starts))
