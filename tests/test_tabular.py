@@ -65,6 +65,31 @@ def test_pandas_categories_of_numbers_are_categories() -> None:
     assert columns.categories == (("1", "3"),)
 
 
+def test_a_category_is_known_by_one_text_alone_or_among_others() -> None:
+    codes_of_text = learn_columns(np.array([["007"], ["abc"], ["true"]]))
+    assert codes_of_text.read(np.array([["007"]])).codes.tolist() == [[0]]
+    truths = learn_columns(pd.DataFrame({"x": pd.Categorical([True, False])}))
+    for same in ([True, False], ["True", "False"], ["true", "FALSE"]):
+        assert truths.read(pd.DataFrame({"x": same})).codes.tolist() == [[1], [0]]
+    numbers = learn_columns(pd.DataFrame({"x": pd.Categorical([1.0, 2.5])}))
+    for alike in ([1.0, 2.5], ["1.0", "2.5"], ["1", "2.5"], pd.Categorical([1.0, 2.5])):
+        assert numbers.read(pd.DataFrame({"x": alike})).codes.tolist() == [[0], [1]]
+    assert numbers.read(pd.DataFrame({"x": [1]})).codes.tolist() == [[0]]
+
+
+def test_dates_are_days_since_1970() -> None:
+    texts = ["1970-01-02", "2000-03-01", None]
+    times = ["1970-01-02 06:00:00", "2000-03-01 12:00:00", None]
+    frame = pd.DataFrame({"day": texts, "time": pd.to_datetime(times), "stamp": ["1970-01-02T06:00", "2000-03-01", ""]})
+    columns = learn_columns(frame)
+    assert columns.dates == (0, 1, 2)
+    expected = [[1, 1.25, 1.25], [11_017, 11_017.5, 11_017], [np.nan] * 3]  # 30 years with 7 leap days, and 60 days
+    np.testing.assert_array_equal(columns.read(frame).numbers, expected)
+    later = {"day": ["soon", "1970-01-11"], "time": [None, "1970-01-11"], "stamp": ["1970-01-11 24:00:00", "?"]}
+    np.testing.assert_array_equal(columns.read(later).numbers, [[np.nan, np.nan, 10], [10, 10, np.nan]])
+    assert learn_columns({"x": ["2026-01-01", "2026-13-01"]}).dates == ()
+
+
 def test_only_the_most_frequent_categories_get_an_input() -> None:
     texts = [f"rare {i:03}" for i in range(MOST_CATEGORIES + 20)] + ["often"] * 2
     (known,) = learn_columns({"text": texts}).categories

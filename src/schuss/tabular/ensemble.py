@@ -48,6 +48,17 @@ class Ensemble:
     runs: tuple[Run, ...]
     weights: Numbers
 
+    def shares(self) -> dict[str, float]:
+        """How much the networks of each style count together."""
+        shares = dict.fromkeys(self.styles, 0.0)
+        for style, weight in zip(self.styles, self.weights.tolist(), strict=True):
+            shares[style] += weight
+        return shares
+
+    def __repr__(self) -> str:
+        shares = ", ".join(f"{style} {share:.0%}" for style, share in self.shares().items())
+        return f"Ensemble({len(self.runs)} networks: {shares})"
+
     @property
     def target(self) -> Target:
         """What is predicted."""
@@ -240,7 +251,7 @@ def planned(
     """Plan an ensemble of `size` networks.
 
     They are judged on `judging` and trained on all rows if it is given; else, if the recipe has patience, each is
-    judged on a fold and trained on the other ones.
+    judged on a fold and trained on the other ones. Where all inputs are equal there are no folds, and no judgment.
     """
     random = np.random.default_rng(seed)
     kinds = {STYLES[style].inputs for style in styles[:size]}
@@ -281,6 +292,8 @@ def _plan(
     members: Sequence[Member],
     jobs: Sequence[Job],
 ) -> EnsemblePlan:
+    if judging is None and _n_folds(learned) < 2:
+        jobs = [replace(job, recipe=replace(job.recipe, patience=None)) for job in jobs]
     is_judged = jobs[0].recipe.patience is not None
     if is_judged and judging is None:
         rows = _fold_rows(learned, members, np.random.default_rng(jobs[0].seed))
@@ -299,7 +312,9 @@ def _n_folds(learned: Problem) -> int:
 def _fold_rows(learned: Problem, members: Sequence[Member], random: np.random.Generator) -> list[tuple[Places, Places]]:
     n_folds = _n_folds(learned)
     if n_folds < 2:
-        raise DataError("there is 1 sample (n_samples=1), or all inputs are equal, but folds need different ones.")
+        raise DataError(
+            "there is 1 sample (n_samples=1), but folds need at least 2; early_stopping=False does without."
+        )
     strata = np.zeros(len(learned.y), np.int64) if learned.target.task == "regression" else learned.y.astype(np.int64)
     divisions = [folds(learned.groups, strata, n_folds, random) for _ in range(members[-1].division + 1)]
     masks = [divisions[member.division] == member.fold for member in members]
