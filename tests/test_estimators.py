@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris, load_wine
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import log_loss, r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
@@ -142,6 +142,15 @@ def test_several_numbers_are_predicted_at_once(patients: tuple[Rows, Rows]) -> N
         ({"learning_rate": 0}, "learning_rate must be greater than 0"),
         ({"dropout": 1.0}, "dropout"),
         ({"hidden": 64}, "hidden"),
+        ({"hidden": np.array(8)}, "hidden must list"),
+        ({"dropout": -0.5}, "dropout"),
+        ({"activation": ""}, "unknown activation"),
+        ({"activation": None}, "activation"),
+        ({"early_stopping": "no"}, "must be True or False"),
+        ({"ensemble": "lihgt"}, "did you mean light"),
+        ({"n_jobs": 0}, "n_jobs must be a number of threads"),
+        ({"n_jobs": 1.5}, "n_jobs must be a number of threads"),
+        ({"random_state": 2**63}, "a seed must be"),
     ],
 )
 def test_what_cannot_be_used_is_a_sentence(
@@ -164,6 +173,32 @@ def test_conventional_errors(flowers: tuple[Rows, NDArray[np.int64]]) -> None:
         classifier().fit(X, np.zeros(len(X)))
     with pytest.raises(ValueError, match="the class 2 in y"):
         classifier().fit(X[y < 2], y[y < 2], eval_set=(X, y))
+
+
+@pytest.mark.parametrize("eval_set", [3, [(1, 2)], (1,), (1, 2, 3)])
+def test_an_eval_set_is_a_pair(flowers: tuple[Rows, NDArray[np.int64]], eval_set: Any) -> None:
+    with pytest.raises(ValueError, match=r"one tuple \(X, y\)"):
+        classifier().fit(*flowers, eval_set=eval_set)
+
+
+def test_the_number_of_targets_stays(patients: tuple[Rows, Rows]) -> None:
+    X, y = patients
+    both = np.column_stack([y, y])
+    with pytest.raises(ValueError, match="2 columns as before, but has 1"):
+        regressor().partial_fit(X, both).partial_fit(X, y)
+    with pytest.raises(ValueError, match="1 columns as before, but has 2"):
+        regressor().fit(X, y, eval_set=(X, both))
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [pl.DataFrame({"a": [[1], [2]]}), pl.DataFrame({"a": [b"1", b"2"]}), pl.DataFrame({"a": [{"x": 1}, {"x": 2}]})],
+)
+def test_cells_that_are_no_values_are_refused(frame: pl.DataFrame) -> None:
+    with pytest.raises(ValueError, match="column 'a' must hold numbers, text or dates"):
+        classifier().fit(frame, [0, 1])
+    with pytest.raises(ValueError, match="0 feature"):
+        classifier().fit(pd.DataFrame(index=range(2)), [0, 1])
 
 
 # ---------------------------------------------------------------------------------------------- what goes on
@@ -256,14 +291,19 @@ def test_another_loss_sees_outliers_otherwise() -> None:
 
 
 def test_a_table_of_constant_columns_gives_the_shares_of_the_classes() -> None:
-    model = classifier(early_stopping=False, learning_rate=0.01, epochs=600)
-    p = model.fit(np.ones((40, 2)), np.arange(40) % 4 == 0).predict_proba([[1, 1]])
-    np.testing.assert_allclose(p, [[0.75, 0.25]], atol=0.03)
-    with pytest.raises(ValueError, match="folds need different ones"):
-        classifier().fit(np.ones((40, 2)), np.arange(40) % 2)
+    for early_stopping in (True, False):
+        model = classifier(early_stopping=early_stopping, learning_rate=0.01, epochs=600)
+        p = model.fit(np.ones((40, 2)), np.arange(40) % 4 == 0).predict_proba([[1, 1]])
+        np.testing.assert_allclose(p, [[0.75, 0.25]], atol=0.03)
 
 
 def test_a_network_that_diverges_does_not_count(patients: tuple[Rows, Rows]) -> None:
+    with pytest.warns(ConvergenceWarning, match="of 20 networks diverged and do not count"):
+        model = regressor(ensemble=20, epochs=20, optimizer="sgd", learning_rate=0.2).fit(*patients)
+    diverged = np.array([run.status == "diverged" for run in model.runs_])
+    assert 0 < diverged.sum() < 20
+    assert not model.ensemble_.weights[diverged].any()
+    assert model.score(*patients) > 0
     with pytest.raises(ValueError, match="all networks diverged"):
         regressor(optimizer="sgd", learning_rate=1e6).fit(*patients)
 
@@ -397,6 +437,11 @@ def test_a_loaded_and_an_unpickled_estimator_predict_the_same_bits(
     assert loaded.predict(frame).dtype == model.predict(frame).dtype
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict_proba(frame), expected)
     np.testing.assert_array_equal(loaded.history_["valid_loss"], model.history_["valid_loss"])
+    weights = sum(run.parameters.nbytes for run in model.runs_)
+    assert (tmp_path / "model.schuss").stat().st_size < 1.5 * weights + 100_000  # nothing but the weights
+    for each in (model, loaded):
+        each.partial_fit(frame, y)
+    np.testing.assert_array_equal(loaded.predict_proba(frame), model.predict_proba(frame))
 
 
 def test_inputs_of_one_name_are_told_apart_in_a_file(

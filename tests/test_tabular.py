@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from schuss.tabular.columns import MOST_CATEGORIES, Table, learn_columns
-from schuss.tabular.kinds import Kind, Periodic, Piecewise, Standard, learn_encoders
+from schuss.tabular.kinds import Encoder, Kind, Periodic, Piecewise, Standard, learn_encoders, medians
 from schuss.tabular.members import STYLES, chosen_members, plain, residual, usual_batch
 from schuss.tabular.rows import HEAVIEST, canonical, folds
 from schuss.tabular.selection import greedy_weights
@@ -63,6 +63,31 @@ def test_an_array_of_objects_has_columns_of_numbers_and_of_text() -> None:
 def test_pandas_categories_of_numbers_are_categories() -> None:
     columns = learn_columns(pd.DataFrame({"code": pd.Categorical([3, 1, 3])}))
     assert columns.categories == (("1", "3"),)
+
+
+def test_a_category_is_known_by_one_text_alone_or_among_others() -> None:
+    codes_of_text = learn_columns(np.array([["007"], ["abc"], ["true"]]))
+    assert codes_of_text.read(np.array([["007"]])).codes.tolist() == [[0]]
+    truths = learn_columns(pd.DataFrame({"x": pd.Categorical([True, False])}))
+    for same in ([True, False], ["True", "False"], ["true", "FALSE"]):
+        assert truths.read(pd.DataFrame({"x": same})).codes.tolist() == [[1], [0]]
+    numbers = learn_columns(pd.DataFrame({"x": pd.Categorical([1.0, 2.5])}))
+    for alike in ([1.0, 2.5], ["1.0", "2.5"], ["1", "2.5"], pd.Categorical([1.0, 2.5])):
+        assert numbers.read(pd.DataFrame({"x": alike})).codes.tolist() == [[0], [1]]
+    assert numbers.read(pd.DataFrame({"x": [1]})).codes.tolist() == [[0]]
+
+
+def test_dates_are_days_since_1970() -> None:
+    texts = ["1970-01-02", "2000-03-01", None]
+    times = ["1970-01-02 06:00:00", "2000-03-01 12:00:00", None]
+    frame = pd.DataFrame({"day": texts, "time": pd.to_datetime(times), "stamp": ["1970-01-02T06:00", "2000-03-01", ""]})
+    columns = learn_columns(frame)
+    assert columns.dates == (0, 1, 2)
+    expected = [[1, 1.25, 1.25], [11_017, 11_017.5, 11_017], [np.nan] * 3]  # 30 years with 7 leap days, and 60 days
+    np.testing.assert_array_equal(columns.read(frame).numbers, expected)
+    later = {"day": ["soon", "1970-01-11"], "time": [None, "1970-01-11"], "stamp": ["1970-01-11 24:00:00", "?"]}
+    np.testing.assert_array_equal(columns.read(later).numbers, [[np.nan, np.nan, 10], [10, 10, np.nan]])
+    assert learn_columns({"x": ["2026-01-01", "2026-13-01"]}).dates == ()
 
 
 def test_only_the_most_frequent_categories_get_an_input() -> None:
@@ -183,12 +208,18 @@ def test_periodic_inputs_are_the_formula() -> None:
     np.testing.assert_allclose(coder(x)[:, 2:], waves, atol=1e-5)
 
 
+def encoder_of(X: Any, kind: Kind) -> Encoder:
+    columns = learn_columns(X)
+    table, weights = columns.read(X), np.ones(len(X))
+    return learn_encoders(table, medians(table, weights), columns, weights, {kind}, np.random.default_rng(0))[kind]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_inputs_have_a_name_each_and_gaps_an_input_of_their_own(kind: Kind) -> None:
     frame = pd.DataFrame(MIXED)
     columns = learn_columns(frame)
     table = columns.read(frame)
-    encoder = learn_encoders(table, columns, np.ones(3), {kind}, np.random.default_rng(0))[kind]
+    encoder = encoder_of(frame, kind)
     X, names = encoder(table), encoder.names(columns)
     assert X.dtype == np.float32
     assert X.shape == (3, len(names)) == (3, len(set(names)))
@@ -199,8 +230,7 @@ def test_inputs_have_a_name_each_and_gaps_an_input_of_their_own(kind: Kind) -> N
 @pytest.mark.parametrize("kind", KINDS)
 def test_inputs_are_finite_for_rows_unlike_any_in_training(kind: Kind) -> None:
     table = table_of(np.random.default_rng(0).normal(size=(50, 2)))
-    columns = learn_columns(table.numbers)
-    encoder = learn_encoders(table, columns, np.ones(50), {kind}, np.random.default_rng(0))[kind]
+    encoder = encoder_of(table.numbers, kind)
     strange = table_of([[1e300, -1e300], [np.nan, 0.0]])
     assert np.isfinite(encoder(strange)).all()
 

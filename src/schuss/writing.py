@@ -13,9 +13,14 @@ from schuss.errors import InvalidInput
 def write_atomically(path: Path, raw: bytes) -> None:
     """Replace a file by new content, or leave it untouched: written beside it first, then renamed.
 
-    A full disk or a kill leaves the old file as it was. InvalidInput if the folder cannot be written to.
+    A full disk or a kill leaves the old file as it was. A link stays one: the file that it leads to is replaced. A pipe
+    or a device is written to as it is. InvalidInput if the folder cannot be written to.
     """
+    path = Path(os.path.realpath(path))
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            path.write_bytes(raw)
+            return
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as temporary:
             try:
                 temporary.write(raw)

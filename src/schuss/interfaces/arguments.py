@@ -6,7 +6,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from joblib import effective_n_jobs
+from joblib import cpu_count
 from numpy.typing import NDArray
 from sklearn.utils import check_array, check_consistent_length, check_random_state, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
@@ -21,7 +21,7 @@ Numbers = NDArray[np.float64]
 
 def widths(hidden: Any) -> tuple[int, ...]:
     """The units of every hidden layer."""
-    if not hasattr(hidden, "__iter__") or isinstance(hidden, str) or not len(hidden):
+    if isinstance(hidden, str) or np.ndim(hidden) != 1 or not len(hidden):
         raise InvalidInput(f"hidden must list the units of every layer, such as (128, 128), but is {hidden!r:.60}.")
     return tuple(positive_integer("the number of units", units) for units in hidden)
 
@@ -106,9 +106,13 @@ def weights_with_classes(class_weight: Any, y: NDArray[Any], weights: Numbers | 
     return found
 
 
-def threads_of(n_jobs: int | None) -> int:
-    """Threads as scikit-learn counts jobs, −1 being all cores; None is all cores, too."""
-    return int(effective_n_jobs(-1 if n_jobs is None else n_jobs))
+def threads_of(n_jobs: Any) -> int:
+    """Threads as scikit-learn counts jobs, −1 being all cores and −2 all but one; None is all cores, too."""
+    jobs = -1 if n_jobs is None else n_jobs
+    if isinstance(jobs, bool) or not isinstance(jobs, Integral) or jobs == 0:
+        raise InvalidInput(f"n_jobs must be a number of threads, or -1 for all cores, but is {n_jobs!r:.60}.")
+    wanted = int(jobs)
+    return wanted if wanted > 0 else max(cpu_count() + 1 + wanted, 1)
 
 
 def seed_of(random_state: Any) -> int:

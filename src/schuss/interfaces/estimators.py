@@ -10,6 +10,8 @@
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Sequence
 from contextlib import nullcontext
 from copy import copy
 from dataclasses import replace
@@ -20,10 +22,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from schuss.activations import Activation
+from schuss.activations import Activation, find_activation
 from schuss.data.encoding import Target
 from schuss.data.reading import is_table, read_table
 from schuss.errors import InvalidInput, finite_number, positive_integer, positive_number, unknown_name
@@ -133,7 +136,18 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         with shown_progress() if self.verbose else nullcontext() as progress:
             tell = population.work(plan).progress(progress)
             ((_, runs),) = population.train([plan], threads=threads_of(self.n_jobs), tell=tell)
+        return self.finish(plan, runs)
+
+    def finish(self, plan: EnsemblePlan, runs: Sequence[Run]) -> Self:
+        """Be the ensemble that was planned, now that its networks are trained; DataError if all diverged."""
         self.ensemble_ = plan.finished(runs)
+        diverged = sum(run.status == "diverged" for run in self.runs_)
+        if diverged:
+            warnings.warn(
+                f"{diverged} of {len(self.runs_)} networks diverged and do not count; lower the learning rate.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
         return self
 
     def learn(self, X: Any, y: Any, sample_weight: Any = None, eval_set: tuple[Any, Any] | None = None) -> Learning:
@@ -226,7 +240,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         epochs = usual_epochs(rows) if self.epochs == "auto" else positive_integer("epochs", self.epochs)
         return Training(
             widths=WIDTHS if isinstance(self.hidden, str) and self.hidden == "auto" else widths(self.hidden),
-            activation=None if self.activation == "auto" else self.activation,
+            activation=None if self.activation == "auto" else find_activation(self.activation),
             dropout=self.dropout,
             recipe=Recipe(
                 self._rule(),

@@ -95,12 +95,8 @@ def result(model: Predictor, problem: Problem) -> dict[str, Any]:
         scores["log-loss"] = float(log_loss(labels[known], p[known], labels=model.classes_))
     else:
         scores["root mean squared error"] = float(root_mean_squared_error(y, model.predict(X)))
-    ensemble = model.ensemble_
-    shares = dict.fromkeys(ensemble.styles, 0.0)
-    for style, weight in zip(ensemble.styles, ensemble.weights.tolist(), strict=True):
-        shares[style] += weight
     seconds = sum(run.outcome.seconds for run in model.runs_)
-    shares = {style: round(share, 4) for style, share in shares.items()}
+    shares = {style: round(share, 4) for style, share in model.ensemble_.shares().items()}
     return {"rows": len(y), "scores": scores, "networks": len(model.runs_), "shares": shares, "thread_seconds": seconds}
 
 

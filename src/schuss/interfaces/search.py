@@ -27,7 +27,7 @@ from schuss.interfaces.arguments import threads_of
 from schuss.interfaces.estimators import Learning, SchussClassifier, SchussRegressor
 from schuss.interfaces.progress import shown_progress
 from schuss.tabular import population
-from schuss.tabular.ensemble import Ensemble, EnsemblePlan
+from schuss.tabular.ensemble import EnsemblePlan
 from schuss.training import Progress, Run
 
 Model: TypeAlias = SchussClassifier | SchussRegressor
@@ -210,13 +210,13 @@ class _Trials:
     def returned(self, number: int, runs: Sequence[Run]) -> None:
         """Score a trial, and let go of it."""
         place, model, plan = self._training.pop(number)
-        self._score(place, model, partial(plan.finished, runs))
+        self._score(place, model, partial(model.finish, plan, runs))
         self._outcomes[place]["fit_time"] = sum(run.outcome.seconds for run in runs)
 
-    def _score(self, place: tuple[int, int], model: Model, finished: Callable[[], Ensemble]) -> None:
+    def _score(self, place: tuple[int, int], model: Model, fit: Callable[[], object]) -> None:
         """Let scikit-learn do it; instead of a fit it finds what came of the training."""
         train, test = self._folds[place[1]]
-        model.__dict__["fit"] = partial(_finish, model, finished)
+        model.__dict__["fit"] = partial(_fit, model, fit)
         self._outcomes[place] = _fit_and_score(
             model, train=train, test=test, parameters=None, verbose=0, return_times=True, return_n_test_samples=True,
             **self._how,
@@ -232,10 +232,10 @@ class _Trials:
         return [self._outcomes[place] for place in sorted(self._outcomes)]
 
 
-def _finish(model: Model, finished: Callable[[], Ensemble], *_: Any, **__: Any) -> None:
+def _fit(model: Model, fit: Callable[[], object], *_: Any, **__: Any) -> None:
     del model.__dict__["fit"]
-    model.ensemble_ = finished()
+    fit()
 
 
-def _raised(error: Exception) -> Ensemble:
+def _raised(error: Exception) -> None:
     raise error

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from schuss.data.encoding import Column, Target
 from schuss.engines import State
 from schuss.errors import DataError
 from schuss.tabular.columns import Columns, Table, unique
-from schuss.tabular.kinds import Encoder, Inputs, Kind, learn_encoders
+from schuss.tabular.kinds import Encoder, Inputs, Kind, learn_encoders, medians
 from schuss.tabular.members import FOLDS, STYLES, Member, Training, chosen_members
 from schuss.tabular.rows import canonical, folds
 from schuss.tabular.selection import greedy_weights
@@ -47,6 +48,17 @@ class Ensemble:
     styles: tuple[str, ...]
     runs: tuple[Run, ...]
     weights: Numbers
+
+    def shares(self) -> dict[str, float]:
+        """How much the networks of each style count together."""
+        shares = dict.fromkeys(self.styles, 0.0)
+        for style, weight in zip(self.styles, self.weights.tolist(), strict=True):
+            shares[style] += weight
+        return shares
+
+    def __repr__(self) -> str:
+        shares = ", ".join(f"{style} {share:.0%}" for style, share in self.shares().items())
+        return f"Ensemble({len(self.runs)} networks: {shares})"
 
     @property
     def target(self) -> Target:
@@ -107,6 +119,19 @@ class Problem:
     weights: Numbers
     groups: Places
     target: Target
+    _encodings: dict[tuple[str, ...], Encoding] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def medians(self) -> Numbers:
+        """Of the columns of numbers; all candidates of a search that learn from these rows need them."""
+        return medians(self.table, self.weights)
+
+    def encoding(self, names: tuple[str, ...]) -> Encoding:
+        """Of inputs with these names; the same one to all who ask, as to describe it takes long."""
+        if names not in self._encodings:
+            columns = tuple(Column(name, "numeric") for name in names)
+            self._encodings[names] = Encoding(columns, self.target, standardize=False)
+        return self._encodings[names]
 
     def part(self, X: Inputs, rows: Places) -> Part:
         """Some of the rows, encoded, with weights of mean 1; none where all count the same."""
@@ -175,8 +200,7 @@ class EnsemblePlan:
         for kind, encoder in self.encoders.items():
             X = encoder(self.learned.table)
             judged = X if self.judging is self.learned else encoder(self.judging.table)
-            columns = tuple(Column(name, "numeric") for name in unique(encoder.names(self.columns)))
-            encoding = Encoding(columns, self.learned.target, standardize=False)
+            encoding = self.learned.encoding(tuple(unique(encoder.names(self.columns))))
             for number, (member, job, (train, valid)) in enumerate(
                 zip(self.members, self.jobs, self.rows, strict=True)
             ):
@@ -242,11 +266,11 @@ def planned(
     """Plan an ensemble of `size` networks.
 
     They are judged on `judging` and trained on all rows if it is given; else, if the recipe has patience, each is
-    judged on a fold and trained on the other ones.
+    judged on a fold and trained on the other ones. Where all inputs are equal there are no folds, and no judgment.
     """
     random = np.random.default_rng(seed)
     kinds = {STYLES[style].inputs for style in styles[:size]}
-    encoders = learn_encoders(learned.table, columns, learned.weights, kinds, random)
+    encoders = learn_encoders(learned.table, learned.medians, columns, learned.weights, kinds, random)
     if not all(encoder.names(columns) for encoder in encoders.values()):
         raise DataError("no column has any value, so there is nothing to learn from.")
     members = chosen_members(size, styles, _n_folds(learned))
@@ -283,6 +307,8 @@ def _plan(
     members: Sequence[Member],
     jobs: Sequence[Job],
 ) -> EnsemblePlan:
+    if judging is None and _n_folds(learned) < 2:
+        jobs = [replace(job, recipe=replace(job.recipe, patience=None)) for job in jobs]
     is_judged = jobs[0].recipe.patience is not None
     if is_judged and judging is None:
         rows = _fold_rows(learned, members, np.random.default_rng(jobs[0].seed))
@@ -301,7 +327,9 @@ def _n_folds(learned: Problem) -> int:
 def _fold_rows(learned: Problem, members: Sequence[Member], random: np.random.Generator) -> list[tuple[Places, Places]]:
     n_folds = _n_folds(learned)
     if n_folds < 2:
-        raise DataError("there is 1 sample (n_samples=1), or all inputs are equal, but folds need different ones.")
+        raise DataError(
+            "there is 1 sample (n_samples=1), but folds need at least 2; early_stopping=False does without."
+        )
     strata = np.zeros(len(learned.y), np.int64) if learned.target.task == "regression" else learned.y.astype(np.int64)
     divisions = [folds(learned.groups, strata, n_folds, random) for _ in range(members[-1].division + 1)]
     masks = [divisions[member.division] == member.fold for member in members]

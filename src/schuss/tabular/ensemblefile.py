@@ -20,7 +20,11 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def pack(ensemble: Ensemble) -> tuple[dict[str, Any], Arrays]:
-    """Plain values and arrays, from which `unpack` restores the ensemble bit for bit."""
+    """Plain values and arrays, from which `unpack` restores the ensemble; it predicts the same bits.
+
+    Of a network that keeps its best weights the last ones and the optimizer's moments are left out: three quarters of
+    it, which nothing goes on with.
+    """
     arrays: Arrays = {"weights": ensemble.weights}
     for kind, encoder in ensemble.encoders.items():
         arrays |= _array_fields(f"{kind}/", encoder) | _array_fields(f"{kind}/coder/", encoder.coder)
@@ -31,7 +35,8 @@ def pack(ensemble: Ensemble) -> tuple[dict[str, Any], Arrays]:
         described, own = runfile.pack(run.content())
         encodings[STYLES[style].inputs] = described.pop("encoding")  # the same for all networks of a kind
         runs.append(described)
-        arrays |= {f"run {number}/{name}": array for name, array in own.items()}
+        left_out = ("parameters", "moments") if "best" in own else ()
+        arrays |= {f"run {number}/{name}": array for name, array in own.items() if name not in left_out}
     columns = asdict(ensemble.columns)
     return {"columns": columns, "styles": ensemble.styles, "encodings": encodings, "runs": runs}, arrays
 
@@ -45,6 +50,9 @@ def unpack(d: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Ensemble
     for number, (style, described) in enumerate(zip(styles, d["runs"], strict=True)):
         prefix = f"run {number}/"
         own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+        if "best" in own:
+            states = runfile.optimizer_from_json(described["recipe"]["optimizer"]).state
+            own |= {"parameters": own["best"], "moments": np.zeros((len(states), own["best"].size), np.float32)}
         encoding = d["encodings"][STYLES[style].inputs]
         runs.append(Run(*runfile.unpack({**described, "encoding": encoding}, own)))
     columns = Columns(tuple(map(str, d["columns"]["names"])), categories, tuple(map(int, d["columns"]["dates"])))

@@ -204,12 +204,16 @@ class Encoder:
         ]
 
 
+def medians(table: Table, weights: Numbers) -> Numbers:
+    """Of every column of numbers the median of what is there; 0 where nothing is."""
+    return np.array([_median(column, weights) for column in table.numbers.T])
+
+
 def learn_encoders(
-    table: Table, columns: Columns, weights: Numbers, kinds: Collection[Kind], random: Generator
+    table: Table, fill: Numbers, columns: Columns, weights: Numbers, kinds: Collection[Kind], random: Generator
 ) -> dict[Kind, Encoder]:
-    """One encoder of each of the kinds, from the training rows."""
+    """One encoder of each of the kinds, from the training rows and their `medians`, which stand for missing numbers."""
     missing = np.isnan(table.numbers)
-    fill = np.array([_median(column, weights) for column in table.numbers.T])
     x = np.where(missing, fill, table.numbers)
     learn: dict[Kind, Callable[[], Coder]] = {
         "standard": lambda: Standard.learn(x, weights),
@@ -222,6 +226,5 @@ def learn_encoders(
 
 
 def _median(column: Numbers, weights: Numbers) -> float:
-    """The median of what is there; 0 where nothing is."""
     there = ~np.isnan(column)
     return float(_quantiles(column[there], weights[there], np.array([0.5]))[0]) if there.any() else 0.0
