@@ -36,7 +36,7 @@ def test_streamed_data_sets_are_each_as_if_alone_and_given_up_early(
     runs: dict[int, Run] = {}
     for number, run in train_pairs(streamed(range(12), seen), threads=threads, tell=told.append):
         runs[number] = run
-        assert sum(data() is not None for data in seen) <= threads + 1
+        assert sum(data() is not None for data in seen) <= threads + 1  # and the one that is made
     assert [data() for data in seen] == [None] * 12
     for number, (job, data) in enumerate(streamed(range(12), [])):
         expected = fit(job.network, data, job.recipe, seed=job.seed)
@@ -57,7 +57,7 @@ def test_only_so_many_large_data_sets_are_made_as_keep_the_threads_busy(monkeypa
             yield Job(mlp([4]), Recipe(epochs=1)), load("iris", seed=seed)
 
     for returned, _ in enumerate(train_pairs(pairs(), threads=2)):
-        assert taken - returned <= 3
+        assert taken - returned <= 2
     assert taken == 10
 
 

@@ -23,19 +23,18 @@ def n_outputs(data: Dataset, loss: Loss) -> int:
 
     Softmax has an output for each class. InvalidInput where the loss does not fit the task.
     """
+    check_fits(loss, data.name, len(data.classes))
     if data.task == "regression":
-        if loss.name in (softmax_cross_entropy.name, binary_cross_entropy.name):
-            raise InvalidInput(
-                f"{loss} is for classes, but the target of {data.name} is a number; use squared_error or huber."
-            )
         return data.n_targets
-    if loss.expression is None:
-        return len(data.classes)
-    if len(data.classes) > 2 and loss.name == binary_cross_entropy.name:
-        raise InvalidInput(
-            f"{loss} is for two classes, but {data.name} has {len(data.classes)}; use softmax_cross_entropy."
-        )
-    return 1 if len(data.classes) == 2 else len(data.classes)
+    return 1 if len(data.classes) == 2 and loss.expression is not None else len(data.classes)
+
+
+def check_fits(loss: Loss, name: str, n_classes: int) -> None:
+    """Refuse a loss for another task than that of a data set with so many classes, 0 where numbers are predicted."""
+    if n_classes == 0 and loss.name in (softmax_cross_entropy.name, binary_cross_entropy.name):
+        raise InvalidInput(f"{loss} is for classes, but the target of {name} is a number; use squared_error or huber.")
+    if n_classes > 2 and loss.name == binary_cross_entropy.name:
+        raise InvalidInput(f"{loss} is for two classes, but {name} has {n_classes}; use softmax_cross_entropy.")
 
 
 def target_columns(data: Dataset, loss: Loss) -> int:

@@ -28,7 +28,7 @@ _POLL_SECONDS = 0.05  # how often Python looks up while networks train: for prog
 MOST_THREADS = 1024  # the limit of the C++ engine, and more than any machine has cores
 # Networks are handed over ahead, so many at a time that tiny ones of one kind find each other among different ones, and
 # no more than are made in so many seconds. But only as many large ones as fit, with their states, into so many numbers
-# (and two a thread), and only as many data sets as fit into so many (and one more than threads).
+# (and two a thread), and only as many data sets as fit into so many (and one a thread).
 _AT_ONCE, _AT_ONCE_SECONDS = 64, 0.01
 _AHEAD, _AHEAD_NUMBERS, _AHEAD_PER_THREAD = 1024, 2**22, 2
 
@@ -185,7 +185,7 @@ class _Waiting:
 
     def __init__(self, plans: Iterable[Plan], threads: int) -> None:
         self._plans = enumerate(plans)
-        self._networks, self._sets = _Room(_AHEAD_PER_THREAD * threads), _Room(threads + 1)
+        self._networks, self._sets = _Room(_AHEAD_PER_THREAD * threads), _Room(threads)
         self._under_way: dict[int, tuple[int, _Data]] = {}
         self._encoded: dict[Hashable, tuple[Any, _native.Plan]] = {}
         self._data: WeakKeyDictionary[EngineData, _Data] = WeakKeyDictionary()

@@ -120,6 +120,8 @@ def describe(at: Progress, seconds: float, epochs: int | None = None, what: str 
     '300 of 600 networks, 30 networks/s, 10 s left'
     >>> describe(Progress(networks=0, total=1, share=0.25), seconds=10.0, epochs=20)
     'epoch 5 of 20, 30 s left'
+    >>> describe(Progress(networks=5, total=10, share=0.5), seconds=10.0, what="fits")
+    '5 of 10 fits, 0.5 fits/s, 10 s left'
     """
     done = _count(what, at.networks, at.networks, at.total, seconds)
     return (done if epochs is None else f"epoch {int(at.share * epochs)} of {epochs}") + _left(at.share, seconds)

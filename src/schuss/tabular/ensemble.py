@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from schuss.data import Dataset, Encoding, Part
 from schuss.data.encoding import Column, Target
 from schuss.engines import State
+from schuss.engines.encoded import check_fits
 from schuss.errors import DataError
 from schuss.tabular.columns import Columns, Table, unique
 from schuss.tabular.kinds import Encoder, Inputs, Kind, learn_encoders, medians
@@ -309,7 +310,10 @@ def _plan(
 ) -> EnsemblePlan:
     if judging is None and _n_folds(learned) < 2:
         jobs = [replace(job, recipe=replace(job.recipe, patience=None)) for job in jobs]
-    is_judged = jobs[0].recipe.patience is not None
+    recipe = jobs[0].recipe
+    if recipe.loss is not None:  # else it is the one that fits
+        check_fits(recipe.loss, "the table", len(learned.target.classes))
+    is_judged = recipe.patience is not None
     if is_judged and judging is None:
         rows = _fold_rows(learned, members, np.random.default_rng(jobs[0].seed))
     else:
