@@ -1009,6 +1009,43 @@ def test_an_ensemble_predicts_numbers_under_the_targets_name(schuss: Schuss, mon
     assert all(800 < float(line["price"]) < 1300 for line in lines)
 
 
+def test_an_ensemble_says_how_it_takes_the_columns(schuss: Schuss, monkeypatch: pytest.MonkeyPatch) -> None:
+    few_epochs(monkeypatch)
+    days = [f"2026-{month:02}-{day:02}" for month in (1, 2, 3) for day in range(1, 21)]
+    lines = [(day, f'"{i},5"', f"id {i}", i % 2) for i, day in enumerate(days)] * 2
+    data = table(Path("data.csv"), "day,price,id,y", [*lines, *((d, p, f"{t}b", y) for d, p, t, y in lines)])
+    said = schuss("fit", data).out
+    assert "column 'day' holds dates, read as days since 1970" in said
+    assert "column 'price' looks like numbers with commas, but is read as text" in said
+    assert "column 'id' has 120 different texts, of which the 100 most frequent are told apart" in said
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "message"),
+    [
+        ([f'"{i},5"' for i in range(60)], [], "looks like numbers with commas"),
+        ([f"id {i}" for i in range(60)], [], "60 different values in 60 rows, too many to be classes"),
+        ([i / 7 for i in range(60)], ["--task", "classification"], "too many to be classes"),
+        (["same"] * 60, [], "one class only"),
+    ],
+)
+def test_targets_that_an_ensemble_cannot_predict(
+    schuss: Schuss, values: list[Any], options: list[str], message: str
+) -> None:
+    data = table(Path("data.csv"), "a,y", list(enumerate(values)))
+    refused(schuss, ["fit", data, "--save", "e.schuss", *options], message)
+    assert not Path("e.schuss").exists()
+
+
+def test_the_log_loss_says_which_rows_it_is_of(schuss: Schuss, monkeypatch: pytest.MonkeyPatch) -> None:
+    few_epochs(monkeypatch)
+    data = table(Path("data.csv"), "a,y", [(i, "often" if i < 40 else f"once {i}") for i in range(60)])
+    ended = schuss("fit", data, "--json", "r.json")
+    result = json.loads(Path("r.json").read_text())
+    assert (result["rows"], result["rows_of_known_classes"]) == (12, 8)
+    assert "8 rows, whose class was trained on" in ended.out
+
+
 def test_an_interrupted_ensemble_says_so(schuss: Schuss, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt

@@ -16,11 +16,12 @@ from schuss.data.columns import whole
 from schuss.data.dataset import raw_table
 from schuss.data.encoding import check_present
 from schuss.data.reading import read_table
-from schuss.data.targets import check_quantities
+from schuss.data.targets import check_quantities, encode_classes
 from schuss.errors import DataError, RunFileError
 from schuss.interfaces import estimatorfile
 from schuss.interfaces.estimators import SchussClassifier, SchussRegressor
 from schuss.interfaces.output import Output, Picture, predicted_columns
+from schuss.tabular.columns import has_commas, notes_on
 from schuss.tabular.rows import folds
 
 if TYPE_CHECKING:
@@ -45,15 +46,27 @@ class Problem:
     def __str__(self) -> str:
         what = f"classes of '{self.targets[0]}'" if self.is_classes else f"numbers '{', '.join(self.targets)}'"
         rows = f"{len(self.train[0])} rows to train on + {len(self.test[0])} kept aside to judge"
-        return f"Table '{self.name}': {what} from {self.train[0].width} columns, {rows}"
+        n = self.train[0].width
+        return f"Table '{self.name}': {what} from {n} column{'s' * (n > 1)}, {rows}"
 
 
 def read_problem(source: str, target: str | None, task: str | None, seed: int) -> Problem:
     """Read a table and keep a fifth of its rows aside, the same share of every class."""
     table, kind = raw_table(source, target, task=task)
+    for series in table.targets:
+        if has_commas(series):
+            raise DataError(
+                f"the target '{series.name}' looks like numbers with commas, such as {series.drop_nulls()[0]}; "
+                "write 1.5 for one and a half."
+            )
     if kind == "classification":
+        strata, classes = encode_classes(table.targets, at_least=1, is_inferred=task is None)
         y: Any = whole(table.targets.to_series(0))
-        strata = np.unique(y.to_numpy(), return_inverse=True)[1]
+        if 2 * len(classes.classes) > len(y):
+            raise DataError(
+                f"the target '{y.name}' has {len(classes.classes)} different values in {len(y)} rows, too many to be "
+                "classes; choose another target, or task regression for numbers."
+            )
     else:
         check_quantities(table.targets, at_least=10)
         y = table.targets.to_series(0) if table.targets.width == 1 else table.targets
@@ -62,7 +75,8 @@ def read_problem(source: str, target: str | None, task: str | None, seed: int) -
         raise DataError(f"a table to predict from needs at least 10 rows, but {table.name} has {len(y)}; add rows.")
     judges = folds(np.arange(len(y)), strata, KEPT_ASIDE, np.random.default_rng(seed)) == 0
     train, test = ((table.inputs.filter(rows), y.filter(rows)) for rows in (~judges, judges))
-    return Problem(table.name, kind == "classification", tuple(table.targets.columns), train, test, table.notes)
+    notes = table.notes + tuple(notes_on(table.inputs))
+    return Problem(table.name, kind == "classification", tuple(table.targets.columns), train, test, notes)
 
 
 def trained(problem: Problem, seed: int, threads: int | None) -> tuple[Predictor, float]:
@@ -89,15 +103,24 @@ def result(model: Predictor, problem: Problem) -> dict[str, Any]:
     """How good the predictions are on the rows kept aside, and what the ensemble is made of."""
     X, y = problem.test
     scores = {wording_of(model): float(model.score(X, y))}
+    known = np.ones(len(y), np.bool_)
     if isinstance(model, SchussClassifier):
         labels, p = np.asarray(y), model.predict_proba(X)
         known = np.isin(labels, model.classes_)  # a class of one row may be among the judges alone
-        scores["log-loss"] = float(log_loss(labels[known], p[known], labels=model.classes_))
+        if known.any():
+            scores["log-loss"] = float(log_loss(labels[known], p[known], labels=model.classes_))
     else:
         scores["root mean squared error"] = float(root_mean_squared_error(y, model.predict(X)))
     seconds = sum(run.outcome.seconds for run in model.runs_)
     shares = {style: round(share, 4) for style, share in model.ensemble_.shares().items()}
-    return {"rows": len(y), "scores": scores, "networks": len(model.runs_), "shares": shares, "thread_seconds": seconds}
+    return {
+        "rows": len(y),
+        "rows_of_known_classes": int(known.sum()),
+        "scores": scores,
+        "networks": len(model.runs_),
+        "shares": shares,
+        "thread_seconds": seconds,
+    }
 
 
 def wording_of(model: Predictor) -> str:
@@ -109,6 +132,8 @@ def show(found: dict[str, Any], seconds: float, output: Output) -> None:
     """The result for people."""
     facts = [("judged on", f"{found['rows']} rows kept aside")]
     facts += [(name, wording.significant(value, 4)) for name, value in found["scores"].items()]
+    if found["rows_of_known_classes"] < found["rows"]:
+        facts.append(("log-loss is of", f"{found['rows_of_known_classes']} rows, whose class was trained on"))
     shares = ", ".join(f"{style} {100 * share:.0f} %" for style, share in found["shares"].items())
     output.show(tables.facts_table("Result", facts))
     output.show(f"{found['networks']} networks count by style: {shares}.", f"Trained in {seconds:.1f} s.")

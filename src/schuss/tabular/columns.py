@@ -164,6 +164,42 @@ def _categories(series: pl.Series) -> tuple[str, ...] | None:
     return tuple(sorted(frequent))
 
 
+# ---------------------------------------------------------------------------------------------- notes
+
+
+def notes_on(frame: pl.DataFrame) -> list[str]:
+    """What a reader of a table should know about how its columns are taken.
+
+    >>> import polars as pl
+    >>> notes_on(pl.DataFrame({"day": ["2026-11-24", "2026-11-25"], "price": ["1,5", "2,5"]}))
+    ["column 'day' holds dates, read as days since 1970",
+     "column 'price' looks like numbers with commas, but is read as text: write 1.5 for one and a half"]
+    """
+    return [f"column '{series.name}' {note}" for series in frame if (note := _note(series))]
+
+
+def _note(series: pl.Series) -> str:
+    import polars as pl
+
+    if _are_dates(series):
+        return "holds dates, read as days since 1970"
+    if has_commas(series):
+        return "looks like numbers with commas, but is read as text: write 1.5 for one and a half"
+    different = series.drop_nulls().n_unique() if series.dtype == pl.String else 0
+    if different > MOST_CATEGORIES:
+        return f"has {different:,} different texts, of which the {MOST_CATEGORIES} most frequent are told apart"
+    return ""
+
+
+def has_commas(series: pl.Series) -> bool:
+    """Whether text would be numbers, were it not for commas: 1,5 or 1,234,567."""
+    import polars as pl
+
+    if series.dtype != pl.String or series.null_count() == len(series):
+        return False
+    return bool(series.drop_nulls().str.contains(r"^[-+]?\d+([.,]\d+)*,\d+(\.\d+)?$").all())
+
+
 # ---------------------------------------------------------------------------------------------- dates
 
 _DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?"
