@@ -396,19 +396,19 @@ class _Plans:
     def __init__(self) -> None:
         self._encoded: WeakKeyDictionary[Dataset, dict[int, EngineData]] = WeakKeyDictionary()
         self._shared: WeakKeyDictionary[Dataset, dict[tuple[int, int], _Shared]] = WeakKeyDictionary()
-        self._training: dict[int, tuple[partial[Run], int]] = {}
+        self._training: dict[int, tuple[partial[Run], int, int]] = {}
         self._drawn: tuple[Network | None, tuple[int, int, int], Vector] = (None, (0, 0, 0), np.zeros(0))
 
     def plan(self, number: int, pair: tuple[Job, Dataset]) -> Plan:
         job, data = pair
         shared = self._shared_of(job, data)
-        self._training[number] = partial(shared.run, seed=job.seed), shared.steps
+        self._training[number] = shared.run, job.seed, shared.steps
         return shared.plan(seed=job.seed, start=job.start or self._fresh(job, shared.plan.keywords["layers"]))
 
     def run(self, number: int, outcome: Outcome) -> tuple[Run, int]:
         """The run, and how many updates a network that ended early did not make."""
-        run, steps = self._training.pop(number)
-        return run(outcome=outcome), steps - outcome.state.step
+        run, seed, steps = self._training.pop(number)
+        return run(seed=seed, outcome=outcome), steps - outcome.state.step
 
     def _shared_of(self, job: Job, data: Dataset) -> _Shared:
         """By identity: comparing takes longer than all the rest. What is found keeps what its key names alive."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -143,7 +144,8 @@ def _instructions(code: Sequence[Instruction]) -> NDArray[np.int32]:
     return np.array(rows, dtype=np.int32).reshape(-1, 5)
 
 
-class _Data(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class _Data:
     """A data set as the engine has it, and how many numbers it takes."""
 
     encoded: _native.Data
@@ -151,30 +153,6 @@ class _Data(NamedTuple):
 
 
 _Network: TypeAlias = tuple[int, _native.Plan, _native.Data, dict[str, Any]]
-
-
-class _Room:
-    """How many things are under way, networks or data sets, and how many numbers they take together."""
-
-    def __init__(self, fewest: int) -> None:
-        self._fewest = fewest
-        self._users: dict[Hashable, int] = {}
-        self._size = 0
-
-    def is_left(self) -> bool:
-        return len(self._users) < self._fewest or (len(self._users) < _AHEAD and self._size < _AHEAD_NUMBERS)
-
-    def enter(self, what: Hashable, size: int) -> None:
-        if what not in self._users:
-            self._users[what] = 0
-            self._size += size
-        self._users[what] += 1
-
-    def leave(self, what: Hashable, size: int) -> None:
-        self._users[what] -= 1
-        if not self._users[what]:
-            del self._users[what]
-            self._size -= size
 
 
 class _Waiting:
@@ -185,8 +163,13 @@ class _Waiting:
 
     def __init__(self, plans: Iterable[Plan], threads: int) -> None:
         self._plans = enumerate(plans)
-        self._networks, self._sets = _Room(_AHEAD_PER_THREAD * threads), _Room(threads)
-        self._under_way: dict[int, tuple[int, _Data]] = {}
+        self._threads = threads
+        self._networks: dict[
+            int, tuple[int, _Data]
+        ] = {}  # those not back yet: how many numbers each takes, and its data
+        self._size = 0
+        self._users: dict[_Data, int] = {}  # of each data set the networks that are not back yet
+        self._data_size = 0
         self._encoded: dict[Hashable, tuple[Any, _native.Plan]] = {}
         self._data: WeakKeyDictionary[EngineData, _Data] = WeakKeyDictionary()
 
@@ -197,7 +180,7 @@ class _Waiting:
         """
         networks: list[_Network] = []
         end = time.perf_counter() + _AT_ONCE_SECONDS
-        while self._networks.is_left() and self._sets.is_left():
+        while self._has_room():
             number, plan = next(self._plans, (0, None))
             if plan is None:
                 break
@@ -206,18 +189,30 @@ class _Waiting:
                 return networks, True
         return networks, False
 
+    def _has_room(self) -> bool:
+        networks, sets = len(self._networks), len(self._users)
+        return (
+            networks < _AHEAD_PER_THREAD * self._threads or (networks < _AHEAD and self._size < _AHEAD_NUMBERS)
+        ) and (sets < self._threads or self._data_size < _AHEAD_NUMBERS)
+
     def _begun(self, number: int, plan: Plan) -> _Network:
         data = self._data_of(plan)
         size = plan.start.parameters.size + plan.start.moments.size
-        self._under_way[number] = size, data
-        self._networks.enter(number, size)
-        self._sets.enter(*data)
+        self._networks[number] = size, data
+        self._size += size
+        if data not in self._users:
+            self._users[data] = 0
+            self._data_size += data.size
+        self._users[data] += 1
         return number, self._shared(plan), data.encoded, {"seed": plan.seed, **_encoded_state(plan.start)}
 
     def returned(self, number: int) -> None:
-        size, data = self._under_way.pop(number)
-        self._networks.leave(number, size)
-        self._sets.leave(*data)
+        size, data = self._networks.pop(number)
+        self._size -= size
+        self._users[data] -= 1
+        if not self._users[data]:
+            del self._users[data]
+            self._data_size -= data.size
 
     def _shared(self, plan: Plan) -> _native.Plan:
         """All of a plan but its data, seed and start. By identity: to compare takes longer than all the rest."""
