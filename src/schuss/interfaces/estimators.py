@@ -344,7 +344,7 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         The rule, by name or itself, "auto" being adamw with a learning rate of 0.003; another learning rate than its
         own; its weight decay, if it has one. The rate rises for 5 % of the training and falls as a cosine to 0.
     batch_size
-        Rows of one update; "auto" is 32 to 256, by the number of rows (`schuss.tabular.members.usual_batch`).
+        Rows of one update; "auto" is 32 or 64, by the number of rows (`schuss.tabular.members.usual_batch`).
     epochs
         Passes over the rows, at most; "auto" is 20 to 300, by the number of rows
         (`schuss.tabular.members.usual_epochs`).
