@@ -47,7 +47,7 @@ from schuss.tabular import ensemblefile, population
 from schuss.tabular.columns import Columns, Table, learn_columns
 from schuss.tabular.continuing import one_more_epoch
 from schuss.tabular.ensemble import Ensemble, Plan, Problem, class_problem, number_problem, planned
-from schuss.tabular.members import FOLDS, STYLES, WIDTHS, Training, usual_batch, usual_epochs
+from schuss.tabular.members import FOLDS, STYLES, WIDTHS, Training, usual_batch, usual_epochs, usual_restraint
 from schuss.training import Run
 
 if TYPE_CHECKING:
@@ -61,7 +61,6 @@ Numbers = NDArray[np.float64]
 LIGHT = ("plain", "piecewise")
 LEARNING_RATE = 3e-3
 WARMUP = 0.05  # of the training, during which the learning rate rises
-PATIENCE = 8  # epochs without a better one on the fold, after which a network ends
 
 
 class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -189,24 +188,25 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
     def _training(self, learned: Problem) -> Training:
         rows = len(learned.y)
         epochs = usual_epochs(rows) if self.epochs == "auto" else positive_integer("epochs", self.epochs)
+        restraint = usual_restraint(self._members()[1])
         return Training(
             widths=WIDTHS if self.hidden == "auto" else widths(self.hidden),
             activation=None if self.activation == "auto" else self.activation,
             dropout=self.dropout,
             recipe=Recipe(
-                self._rule(),
+                self._rule(restraint.weight_decay),
                 self._loss(learned),
                 batch_size=usual_batch(rows) if self.batch_size == "auto" else self.batch_size,
                 epochs=epochs,
                 schedule=cosine(warmup=WARMUP),
-                patience=PATIENCE if self.early_stopping else None,
+                patience=restraint.patience if self.early_stopping else None,
             ),
         )
 
-    def _rule(self) -> Optimizer:
+    def _rule(self, usual_decay: float) -> Optimizer:
         rule = adamw(lr=LEARNING_RATE) if self.optimizer == "auto" else find_optimizer(self.optimizer)
         if "weight_decay" in dict(rule.settings):
-            rule = rule(weight_decay=self.weight_decay)
+            rule = rule(weight_decay=usual_decay if self.weight_decay == "auto" else self.weight_decay)
         return rule if self.learning_rate == "auto" else rule(lr=positive_number("learning_rate", self.learning_rate))
 
     def threads(self) -> int:
@@ -342,7 +342,8 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         A name, formula or definition; "auto" is ReLU, and SiLU after waves.
     optimizer, learning_rate, weight_decay
         The rule, by name or itself, "auto" being adamw with a learning rate of 0.003; another learning rate than its
-        own; its weight decay, if it has one. The rate rises for 5 % of the training and falls as a cosine to 0.
+        own; its weight decay, if it has one, "auto" being 0.01, or 0.3 of a network on its own. The rate rises for 5 %
+        of the training and falls as a cosine to 0.
     batch_size
         Rows of one update; "auto" is 32 or 64, by the number of rows (`schuss.tabular.members.usual_batch`).
     epochs
@@ -355,8 +356,8 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     ensemble
         How many networks; "auto" is 20: four styles, each on five folds. "light" is 10: plain and piecewise ones.
     early_stopping
-        Train every network on all rows but a fold, keep its best epoch there, and end 8 epochs after it. False: train
-        on all rows, to the end.
+        Train every network on all rows but a fold, keep its best epoch there, and end 8 epochs after it, a network on
+        its own 6. False: train on all rows, to the end.
     class_weight
         Weights by class, or "balanced": so that all classes weigh the same.
     random_state
@@ -400,7 +401,7 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         batch_size: int | str = "auto",
         epochs: int | str = "auto",
         dropout: float = 0.0,
-        weight_decay: float = 0.01,
+        weight_decay: float | str = "auto",
         label_smoothing: float = 0.0,
         ensemble: int | str = "auto",
         early_stopping: bool = True,
@@ -527,7 +528,7 @@ class SchussRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         batch_size: int | str = "auto",
         epochs: int | str = "auto",
         dropout: float = 0.0,
-        weight_decay: float = 0.01,
+        weight_decay: float | str = "auto",
         loss: str | Loss = "squared_error",
         ensemble: int | str = "auto",
         early_stopping: bool = True,

@@ -25,6 +25,30 @@ MOST_EPOCHS, FEWEST_EPOCHS = 300, 20
 WIDTHS = (128, 128, 128)
 
 
+class Restraint(NamedTuple):
+    """What keeps a network from learning its rows by heart.
+
+    Attributes
+    ----------
+    weight_decay
+        Of the optimizer.
+    patience
+        Epochs without a better one on the fold, after which the network ends.
+    """
+
+    weight_decay: float
+    patience: int
+
+
+def usual_restraint(size: int) -> Restraint:
+    """Of each network of an ensemble: much of a network on its own, as no others even out what it learned by heart.
+
+    >>> usual_restraint(1), usual_restraint(20)
+    (Restraint(weight_decay=0.3, patience=6), Restraint(weight_decay=0.01, patience=8))
+    """
+    return Restraint(0.3, 6) if size == 1 else Restraint(0.01, 8)
+
+
 class Style(NamedTuple):
     """A style of network: what it is given, its usual activation, and how it is built from widths."""
 
