@@ -238,6 +238,17 @@ def test_without_early_stopping_every_network_trains_on_all_rows_to_the_end(
     np.testing.assert_allclose(model.ensemble_.weights, 0.25)
 
 
+def test_a_network_on_its_own_is_held_back_more(flowers: tuple[Rows, NDArray[np.int64]]) -> None:
+    def recipe(**settings: Any) -> sc.Recipe:
+        model = classifier(**settings)
+        return model.planned(model.learn(*flowers)).jobs[0].recipe
+
+    alone, one_of_two = recipe(ensemble=1), recipe(ensemble=2)
+    assert (dict(alone.optimizer.settings)["weight_decay"], alone.patience) == (0.3, 6)
+    assert (dict(one_of_two.optimizer.settings)["weight_decay"], one_of_two.patience) == (0.01, 8)
+    assert dict(recipe(ensemble=1, weight_decay=0.02).optimizer.settings)["weight_decay"] == 0.02
+
+
 def test_partial_fit_is_an_epoch_of_a_plain_training(flowers: tuple[Rows, NDArray[np.int64]]) -> None:
     X, y = flowers
     settings = {"ensemble": 1, "hidden": (8,), "optimizer": "sgd", "learning_rate": 0.05, "batch_size": 150}
@@ -361,7 +372,7 @@ def test_the_optimizers_own_weight_decay_counts_unless_another_is_given(
     flowers: tuple[Rows, NDArray[np.int64]],
 ) -> None:
     for settings, decay in (({}, 0.01), ({"optimizer": "adamw(weight_decay=0.3)"}, 0.3), ({"weight_decay": 0}, 0.0)):
-        rule = classifier(ensemble=1, **settings).fit(*flowers).runs_[0].recipe.optimizer
+        rule = classifier(**settings).fit(*flowers).runs_[0].recipe.optimizer
         assert dict(rule.settings)["weight_decay"] == decay
     for settings in ({"optimizer": "adam", "weight_decay": 0.1}, {"weight_decay": -1}):
         with pytest.raises(ValueError, match="weight_decay must be at least 0"):

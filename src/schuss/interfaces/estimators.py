@@ -63,7 +63,16 @@ from schuss.tabular.ensemble import (
     planned_again,
     warm,
 )
-from schuss.tabular.members import FOLDS, STYLES, WIDTHS, Training, chosen_members, usual_batch, usual_epochs
+from schuss.tabular.members import (
+    FOLDS,
+    STYLES,
+    WIDTHS,
+    Training,
+    chosen_members,
+    usual_batch,
+    usual_epochs,
+    usual_restraint,
+)
 from schuss.training import Run
 
 if TYPE_CHECKING:
@@ -77,7 +86,6 @@ Numbers = NDArray[np.float64]
 LIGHT = ("plain", "piecewise")
 LEARNING_RATE = 3e-3
 WARMUP = 0.05  # of the training, during which the learning rate rises
-PATIENCE = 8  # epochs without a better one on the fold, after which a network ends
 
 
 class Learning(NamedTuple):
@@ -238,22 +246,24 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
     def _training(self, learned: Problem) -> Training:
         rows = len(learned.y)
         epochs = usual_epochs(rows) if self.epochs == "auto" else positive_integer("epochs", self.epochs)
+        restraint = usual_restraint(self._members()[1])
         return Training(
             widths=WIDTHS if isinstance(self.hidden, str) and self.hidden == "auto" else widths(self.hidden),
             activation=None if self.activation == "auto" else find_activation(self.activation),
             dropout=self.dropout,
             recipe=Recipe(
-                self._rule(),
+                self._rule(restraint.weight_decay),
                 self._loss(learned),
                 batch_size=usual_batch(rows) if self.batch_size == "auto" else self.batch_size,
                 epochs=epochs,
                 schedule=cosine(warmup=WARMUP),
-                patience=PATIENCE if truth("early_stopping", self.early_stopping) else None,
+                patience=restraint.patience if truth("early_stopping", self.early_stopping) else None,
             ),
         )
 
-    def _rule(self) -> Optimizer:
-        rule = adamw(lr=LEARNING_RATE) if self.optimizer == "auto" else find_optimizer(self.optimizer)
+    def _rule(self, usual_decay: float) -> Optimizer:
+        usual = adamw(lr=LEARNING_RATE, weight_decay=usual_decay)
+        rule = usual if self.optimizer == "auto" else find_optimizer(self.optimizer)
         if self.weight_decay != "auto":
             decay = finite_number("weight_decay", self.weight_decay)
             if decay < 0 or "weight_decay" not in dict(rule.settings):
@@ -400,9 +410,10 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         A name, formula or definition; "auto" is ReLU, and SiLU after waves.
     optimizer, learning_rate, weight_decay
         The rule, by name or itself, "auto" being adamw with a learning rate of 0.003; another learning rate than its
-        own; its weight decay, if it has one. The rate rises for 5 % of the training and falls as a cosine to 0.
+        own; its weight decay, if it has one, "auto" being 0.01, or 0.3 of a network on its own. The rate rises for 5 %
+        of the training and falls as a cosine to 0.
     batch_size
-        Rows of one update; "auto" is 32 to 256, by the number of rows (`schuss.tabular.members.usual_batch`).
+        Rows of one update; "auto" is 32 or 64, by the number of rows (`schuss.tabular.members.usual_batch`).
     epochs
         Passes over the rows, at most; "auto" is 20 to 300, by the number of rows
         (`schuss.tabular.members.usual_epochs`).
@@ -413,8 +424,8 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     ensemble
         How many networks; "auto" is 20: four styles, each on five folds. "light" is 10: plain and piecewise ones.
     early_stopping
-        Train every network on all rows but a fold, keep its best epoch there, and end 8 epochs after it. False: train
-        on all rows, to the end.
+        Train every network on all rows but a fold, keep its best epoch there, and end 8 epochs after it, a network on
+        its own 6. False: train on all rows, to the end.
     class_weight
         Weights by class, or "balanced": so that all classes weigh the same.
     random_state

@@ -18,10 +18,35 @@ from schuss.recipe import Recipe
 from schuss.tabular.kinds import Kind
 
 FOLDS = 5
+FEW = 500  # rows of a table, below which an update takes 32 of them instead of 64
 EPOCHS = 30
-UPDATES = 300, 12_500  # a small table is passed over more often until there are so many, a large one less often
+UPDATES = 300, 50_000  # a small table is passed over more often until there are so many, a large one less often
 MOST_EPOCHS, FEWEST_EPOCHS = 300, 20
 WIDTHS = (128, 128, 128)
+
+
+class Restraint(NamedTuple):
+    """What keeps a network from learning its rows by heart.
+
+    Attributes
+    ----------
+    weight_decay
+        Of the optimizer.
+    patience
+        Epochs without a better one on the fold, after which the network ends.
+    """
+
+    weight_decay: float
+    patience: int
+
+
+def usual_restraint(size: int) -> Restraint:
+    """Of each network of an ensemble: much of a network on its own, as no others even out what it learned by heart.
+
+    >>> usual_restraint(1), usual_restraint(20)
+    (Restraint(weight_decay=0.3, patience=6), Restraint(weight_decay=0.01, patience=8))
+    """
+    return Restraint(0.3, 6) if size == 1 else Restraint(0.01, 8)
 
 
 class Style(NamedTuple):
@@ -111,7 +136,7 @@ def usual_epochs(rows: int) -> int:
 def usual_batch(rows: int) -> int:
     """Rows of one update: few where there are few rows, so that there are enough updates.
 
-    >>> [usual_batch(rows) for rows in (100, 500, 2000, 10_000)]
-    [32, 64, 128, 256]
+    >>> [usual_batch(rows) for rows in (100, 1000)]
+    [32, 64]
     """
-    return next((size for limit, size in ((500, 32), (1500, 64), (4000, 128)) if rows < limit), 256)
+    return 32 if rows < FEW else 64

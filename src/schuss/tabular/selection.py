@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.float64]
 
 STEPS = 20
+LEAST = 0.1  # of the steps; what was taken less often would slow every prediction and hardly change it
 
 
 def greedy_weights(predictions: Sequence[Numbers], price: Callable[[Numbers], float], steps: int = STEPS) -> Numbers:
     """Weights of several predictions, summing to 1, whose mean has a low price (Caruana et al., 2004).
 
     From nothing, each step adds the prediction that makes the mean cheapest; one may be added again. The weights are
-    how often each was taken: they cannot fit noise as free weights would.
+    how often each was taken: they cannot fit noise as free weights would. What was taken in less than a tenth of the
+    steps is left out.
 
     Parameters
     ----------
@@ -33,4 +35,5 @@ def greedy_weights(predictions: Sequence[Numbers], price: Callable[[Numbers], fl
         best = int(np.argmin([price((total + each) / step) for each in predictions]))
         counts[best] += 1
         total = total + predictions[best]
-    return counts / steps
+    counts[counts < min(LEAST * steps, counts.max())] = 0
+    return np.asarray(counts / counts.sum())
