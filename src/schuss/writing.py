@@ -20,22 +20,26 @@ def write_atomically(path: Path, raw: bytes) -> None:
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
             path.write_bytes(raw)
-            return
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as temporary:
-            try:
-                temporary.write(raw)
-                temporary.flush()
-                os.fsync(temporary.fileno())
-                # A temporary file is private; the finished one gets the usual permissions.
-                Path(temporary.name).chmod(0o666 & ~_umask())
-                Path(temporary.name).replace(path)
-            except BaseException:
-                Path(temporary.name).unlink()
-                raise
+        else:
+            _replace(path, raw)
     except OSError as error:
         raise InvalidInput(
             f"cannot write {path}: {error.strerror}. Choose a folder that exists and can be written to."
         ) from error
+
+
+def _replace(path: Path, raw: bytes) -> None:
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o666 & ~_umask())  # a temporary file is private; this one gets the usual permissions
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink()
+        raise
 
 
 def _umask() -> int:
