@@ -41,9 +41,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 import schuss as sc
-from benchmarks import large_tables, machine
+from benchmarks import large_tables, machine, tabular_picture
 from benchmarks.figures import TIMES, figures_table
 from benchmarks.figures import Figure as Judged
+from benchmarks.intervals import interval
 from benchmarks.workers import is_installed
 
 HEADING = "## Measured\n"
@@ -234,14 +235,6 @@ Seconds are those of all {fits} fits, side by side on {machines}.
 QUANTITIES = ("accuracy", "log_loss", "rmse")
 
 
-def interval(values: Sequence[float], resamples: int = 2000) -> tuple[float, float, float]:
-    """The mean, and a 95 % bootstrap interval of it: over what is listed, tables or differences on tables."""
-    listed = np.asarray(values)
-    draws = np.random.default_rng(0).choice(listed, (resamples, len(listed))).mean(axis=1)
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return float(listed.mean()), float(low), float(high)
-
-
 def about(found: Measured) -> str:
     names, splits = {figure.table for figure in found.figures}, {figure.split for figure in found.figures}
     machines = dict.fromkeys(f"{place['cores']} cores ({place['processor']})" for place in found.machines)
@@ -278,6 +271,16 @@ def summary(figures: Sequence[Figure]) -> str:
         seconds = sum(figure.seconds for figure in figures if figure.method == method)
         lines.append(f"| {method} | {' | '.join(cells)} | {seconds:.1f} |")
     return "\n".join(lines)
+
+
+def ratios(figures: Sequence[Figure]) -> dict[str, list[float]]:
+    """Of each method but the first: table by table, how many times that one's loss its own is."""
+    methods = list(dict.fromkeys(figure.method for figure in figures))
+    first, *others = ({q: per_table(figures, method, q) for q in QUANTITIES[1:]} for method in methods)
+    return {
+        method: [value / first[q][name] for q in QUANTITIES[1:] for name, value in own[q].items() if name in first[q]]
+        for method, own in zip(methods[1:], others, strict=True)
+    }
 
 
 def _mean(values: Any, digits: int) -> str:
@@ -321,6 +324,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--tables", help="some of them, with commas between")
     parser.add_argument("--methods", help=f"some of them, with semicolons between: {'; '.join(METHODS)}")
     parser.add_argument("--markdown", type=Path, help="a page whose last section, 'Measured', becomes this report")
+    parser.add_argument("--picture", type=Path, help="where to draw how much worse each method is, as .png or .svg")
     files = parser.add_mutually_exclusive_group()
     files.add_argument("--json", type=Path, help="where to write the figures for a machine")
     files.add_argument("--from", dest="earlier", type=Path, nargs="+", help="files of --json, to be reported together")
@@ -338,6 +342,8 @@ def main() -> None:
         content = {"machine": found.machines[0]}
         content |= {name: list(map(asdict, getattr(found, name))) for name in ("figures", "at_work")}
         options.json.write_text(json.dumps(content, indent=1) + "\n")
+    if options.picture:
+        tabular_picture.draw(ratios(found.figures), options.picture)
     if options.markdown:
         before = options.markdown.read_text().partition(HEADING)[0]
         options.markdown.write_text(f"{before}{HEADING}\n{about(found)}\n\n{report}\n")
