@@ -10,6 +10,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -20,7 +21,7 @@ from schuss.data import Dataset
 from schuss.engines import Engine
 from schuss.engines.native import NativeEngine
 from schuss.errors import SchussError
-from schuss.training import Job, Progress, train_jobs
+from schuss.training import Job, Work, train_jobs, train_pairs, updates_of
 
 CHUNK_SECONDS = 5.0  # of work, at least: what it takes to send a chunk is then below 1 %
 CALIBRATION_SECONDS = 0.02
@@ -56,23 +57,48 @@ class Workers(Protocol):
 
 
 class Threads:
-    """The threads of an engine in this process, one group after the other."""
+    """The threads of an engine in this process: networks of all groups are one population."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
     def train(self, groups: Iterable[Group], tick: Ticks) -> Iterator[tuple[bytes, Record]]:
         """Every network as soon as it is finished."""
-        for data, wanted in groups:
-            yield from self._train(data, wanted, tick)
+        queue = _Queue(groups)
+        pairs = iter(queue)
+        first = next(pairs, None)
+        if first is None:  # everything is there already: no thread need start
+            return
+        everyone = chain([first], pairs)
+        for number, run in train_pairs(everyone, engine=self.engine, tell=lambda done: tick(queue.under_way(done))):
+            wanted = queue.returned(number)
+            yield wanted.key, record(run, with_flow=wanted.with_flow)
 
-    def _train(self, data: Dataset, wanted: Sequence[Wanted], tick: Ticks) -> Iterator[tuple[bytes, Record]]:
-        def progress(at: Progress) -> None:
-            tick(at.share * at.total - at.networks)
 
-        jobs = [each.job for each in wanted]
-        for number, run in train_jobs(jobs, data, engine=self.engine, progress=progress):
-            yield wanted[number].key, record(run, with_flow=wanted[number].with_flow)
+class _Queue:
+    """The networks of groups, one by one, and how much of them is under way."""
+
+    def __init__(self, groups: Iterable[Group]) -> None:
+        self._groups = groups
+        self._taken: list[tuple[Wanted, int]] = []  # with the updates that each is to make
+        self._updates, self._returned = 0, 0  # of all that were taken, and of those that are back
+
+    def __iter__(self) -> Iterator[tuple[Job, Dataset]]:
+        for data, group in self._groups:
+            for wanted in group:
+                updates = updates_of(wanted.job, len(data.train))
+                self._taken.append((wanted, updates))
+                self._updates += updates
+                yield wanted.job, data
+
+    def returned(self, number: int) -> Wanted:
+        wanted, updates = self._taken[number]
+        self._returned += updates
+        return wanted
+
+    def under_way(self, done: Work) -> float:
+        """The work done on networks that are not back, counted in networks of the mean size."""
+        return (done.updates - self._returned) * len(self._taken) / self._updates
 
 
 class Joblib:
