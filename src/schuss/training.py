@@ -324,8 +324,6 @@ def train_jobs(
 ) -> Iterator[tuple[int, Run]]:
     """Yield (number of the job, run) as networks finish, in any order."""
     pairs = [(job, data) for job in jobs]
-    if not pairs:  # a comparison whose networks are all there already starts no threads
-        return iter(())
     return train_pairs(pairs, engine=engine, threads=threads, tell=_work(pairs).progress(progress))
 
 

@@ -10,7 +10,6 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -65,12 +64,7 @@ class Threads:
     def train(self, groups: Iterable[Group], tick: Ticks) -> Iterator[tuple[bytes, Record]]:
         """Every network as soon as it is finished."""
         queue = _Queue(groups)
-        pairs = iter(queue)
-        first = next(pairs, None)
-        if first is None:  # everything is there already: no thread need start
-            return
-        everyone = chain([first], pairs)
-        for number, run in train_pairs(everyone, engine=self.engine, tell=lambda done: tick(queue.under_way(done))):
+        for number, run in train_pairs(queue, engine=self.engine, tell=lambda done: tick(queue.under_way(done))):
             wanted = queue.returned(number)
             yield wanted.key, record(run, with_flow=wanted.with_flow)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -62,12 +62,14 @@ class NativeEngine:
 
         SchussError if the engine failed on a network, for want of memory.
         """
+        waiting = _Waiting(plans, self.threads)
+        networks, others_follow = waiting.following()
+        if not networks:  # no threads for no networks
+            return
         trainer = _native.Trainer(self.threads, self.instruction_set)
         self._trainers.append(trainer)
-        waiting = _Waiting(plans, self.threads)
         try:
             while True:
-                networks, others_follow = waiting.following()
                 trainer.submit(networks)
                 if trainer.pending() == 0:
                     return
@@ -75,6 +77,7 @@ class NativeEngine:
                     waiting.returned(number)
                     yield number, _outcome(result)
                 tick()
+                networks, others_follow = waiting.following()
         finally:  # also when the iterator is closed, or Ctrl-C is pressed
             trainer.cancel()
             self._trainers.remove(trainer)
@@ -152,6 +155,17 @@ class _Data:
     size: int
 
 
+@dataclass(frozen=True, eq=False)
+class _Shared:
+    """All of a plan but its data, seed and start, as the engine has it.
+
+    Its parts stay alive with it, so that nothing else gets their ids.
+    """
+
+    parts: tuple[object, ...]
+    encoded: _native.Plan
+
+
 _Network: TypeAlias = tuple[int, _native.Plan, _native.Data, dict[str, Any]]
 
 
@@ -164,19 +178,18 @@ class _Waiting:
     def __init__(self, plans: Iterable[Plan], threads: int) -> None:
         self._plans = enumerate(plans)
         self._threads = threads
-        self._networks: dict[
-            int, tuple[int, _Data]
-        ] = {}  # those not back yet: how many numbers each takes, and its data
+        # Those not back yet: how many numbers each takes, its data, and what it shares with others.
+        self._networks: dict[int, tuple[int, _Data, _Shared]] = {}
         self._size = 0
         self._users: dict[_Data, int] = {}  # of each data set the networks that are not back yet
         self._data_size = 0
-        self._encoded: dict[Hashable, tuple[Any, _native.Plan]] = {}
+        self._shared: WeakValueDictionary[Hashable, _Shared] = WeakValueDictionary()
         self._data: WeakKeyDictionary[EngineData, _Data] = WeakKeyDictionary()
 
     def following(self) -> tuple[list[_Network], bool]:
         """The next networks to hand over, and whether others may follow at once.
 
-        Where they take long to make, a thread waits for each.
+        Where plans take long to make, they are handed over every 10 ms, so that no thread waits for 64.
         """
         networks: list[_Network] = []
         end = time.perf_counter() + _AT_ONCE_SECONDS
@@ -196,33 +209,32 @@ class _Waiting:
         ) and (sets < self._threads or self._data_size < _AHEAD_NUMBERS)
 
     def _begun(self, number: int, plan: Plan) -> _Network:
-        data = self._data_of(plan)
+        data, shared = self._data_of(plan), self._shared_of(plan)
         size = plan.start.parameters.size + plan.start.moments.size
-        self._networks[number] = size, data
+        self._networks[number] = size, data, shared
         self._size += size
         if data not in self._users:
             self._users[data] = 0
             self._data_size += data.size
         self._users[data] += 1
-        return number, self._shared(plan), data.encoded, {"seed": plan.seed, **_encoded_state(plan.start)}
+        return number, shared.encoded, data.encoded, {"seed": plan.seed, **_encoded_state(plan.start)}
 
     def returned(self, number: int) -> None:
-        size, data = self._networks.pop(number)
+        size, data, _ = self._networks.pop(number)
         self._size -= size
         self._users[data] -= 1
         if not self._users[data]:
             del self._users[data]
             self._data_size -= data.size
 
-    def _shared(self, plan: Plan) -> _native.Plan:
-        """All of a plan but its data, seed and start. By identity: to compare takes longer than all the rest."""
+    def _shared_of(self, plan: Plan) -> _Shared:
+        """By identity: to compare takes longer than all the rest."""
         parts = plan.layers, plan.loss, plan.optimizer, plan.learning_rates, plan.watch
         key = (*map(id, parts), plan.batch_size, plan.epochs, plan.patience, plan.clip_norm)
-        if key not in self._encoded:
-            if len(self._encoded) == _AHEAD:
-                self._encoded.clear()
-            self._encoded[key] = parts, _encoded_plan(plan)  # the parts stay alive, so that nothing else gets their ids
-        return self._encoded[key][1]
+        found = self._shared.get(key)
+        if found is None:
+            found = self._shared[key] = _Shared(parts, _encoded_plan(plan))
+        return found
 
     def _data_of(self, plan: Plan) -> _Data:
         found = self._data.get(plan.data)
