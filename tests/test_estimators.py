@@ -101,7 +101,15 @@ def test_frames_of_any_library_with_text_and_gaps(
     )
 
 
-def test_unknown_categories_and_columns_without_any_value_are_predicted(
+def test_the_progress_of_a_fit_can_be_seen(
+    flowers: tuple[Rows, NDArray[np.int64]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("schuss.interfaces.progress.SECONDS_BETWEEN_LINES", 0.0)
+    classifier(verbose=1).fit(*flowers)
+    assert "4 of 4 networks" in capsys.readouterr().err
+
+
+def test_unknown_categories_and_gaps_everywhere_are_predicted(
     mixed: tuple[pd.DataFrame, NDArray[np.int64]],
 ) -> None:
     frame, y = mixed
@@ -241,7 +249,7 @@ def test_without_early_stopping_every_network_trains_on_all_rows_to_the_end(
 def test_a_network_on_its_own_is_held_back_more(flowers: tuple[Rows, NDArray[np.int64]]) -> None:
     def recipe(**settings: Any) -> sc.Recipe:
         model = classifier(**settings)
-        return model.planned(model.learn(*flowers)).jobs[0].recipe
+        return model._plan(model._prepare(*flowers)).jobs[0].recipe
 
     alone, one_of_two = recipe(ensemble=1), recipe(ensemble=2)
     assert (dict(alone.optimizer.settings)["weight_decay"], alone.patience) == (0.3, 6)
@@ -256,7 +264,7 @@ def test_partial_fit_is_an_epoch_of_a_plain_training(flowers: tuple[Rows, NDArra
     for _ in range(3):
         parts.partial_fit(X, y)
     whole = classifier(**settings, early_stopping=False, epochs=3)
-    training = whole.planned(whole.learn(X, y))
+    training = whole._plan(whole._prepare(X, y))
     (run,) = sc.fit_many(
         [sc.Job(training.jobs[0].network, sc.Recipe("sgd(lr=0.05)", batch_size=150, epochs=3), training.jobs[0].seed)],
         next(training.groups())[1],

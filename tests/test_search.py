@@ -165,7 +165,13 @@ def test_when_all_fail_it_is_an_error(kind: type[Search], space: Any, params: An
         kind(sc.SchussClassifier(**SETTINGS), space, n_iter=2, cv=2).fit(*IRIS, **params)
 
 
-def test_no_candidates_or_folds_that_do_not_match_are_errors() -> None:
+def test_how_far_the_search_is_can_be_seen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("schuss.interfaces.progress.SECONDS_BETWEEN_LINES", 0.0)
+    sc.SchussSearchCV(sc.SchussClassifier(**SETTINGS), SPACE, n_iter=2, cv=2, verbose=1, random_state=0).fit(*IRIS)
+    assert "4 of 4 fits" in capsys.readouterr().err
+
+
+def test_no_folds_or_folds_that_do_not_match_are_errors() -> None:
     class Wrong(ShuffleSplit):  # type: ignore[misc]
         def get_n_splits(self, *_: Any, **__: Any) -> int:
             return 5
@@ -173,6 +179,8 @@ def test_no_candidates_or_folds_that_do_not_match_are_errors() -> None:
     for kind in KINDS:
         with pytest.raises(ValueError, match="Expected 5 splits, got 2"):
             kind(sc.SchussClassifier(**SETTINGS), SPACE, n_iter=1, cv=Wrong(2)).fit(*IRIS)
+        with pytest.raises(ValueError, match="No fits were performed"):
+            kind(sc.SchussClassifier(**SETTINGS), SPACE, n_iter=1, cv=[]).fit(*IRIS)
 
 
 def failing_on(threshold: int) -> Callable[..., float]:

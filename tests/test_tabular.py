@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from schuss.errors import DataError
 from schuss.tabular.columns import MOST_CATEGORIES, Table, learn_columns
 from schuss.tabular.kinds import Encoder, Kind, Periodic, Piecewise, Standard, learn_encoders, medians
 from schuss.tabular.members import STYLES, chosen_members, plain, residual, usual_batch
@@ -85,9 +86,24 @@ def test_dates_are_days_since_1970() -> None:
     assert columns.dates == (0, 1, 2)
     expected = [[1, 1.25, 1.25], [11_017, 11_017.5, 11_017], [np.nan] * 3]  # 30 years with 7 leap days, and 60 days
     np.testing.assert_array_equal(columns.read(frame).numbers, expected)
-    later = {"day": ["soon", "1970-01-11"], "time": [None, "1970-01-11"], "stamp": ["1970-01-11 24:00:00", "?"]}
-    np.testing.assert_array_equal(columns.read(later).numbers, [[np.nan, np.nan, 10], [10, 10, np.nan]])
-    assert learn_columns({"x": ["2026-01-01", "2026-13-01"]}).dates == ()
+    later = {"day": [None, "1970-01-11"], "time": [None, "1970-01-11"], "stamp": ["1970-01-11 23:59:60", "?"]}
+    assert columns.read(later).numbers[:, :2].tolist()[1] == [10, 10]
+    for strange in ("15.01.2024", "soon", "2024-01-15-B17", 20240115):
+        with pytest.raises(DataError, match="column 'day' holds dates .* in row 1 it holds"):
+            columns.read({**later, "day": [strange, None]})
+
+
+@pytest.mark.parametrize("end", ["/0001", "-B17", " lot A", "T"])
+def test_texts_that_begin_like_dates_are_categories(end: str) -> None:
+    columns = learn_columns({"x": [f"2024-01-15{end}", f"2024-01-16{end}"]})
+    assert columns.dates == ()
+    assert columns.categories[0] is not None
+
+
+def test_a_column_without_any_value_takes_whatever_comes() -> None:
+    columns = learn_columns({"x": [None, None], "y": [1.0, 2.0]})
+    for later in (["text", None], [1.5, 2.5], ["2024-01-15", None]):
+        np.testing.assert_array_equal(columns.read({"x": later, "y": [3.0, 4.0]}).codes, [[-1], [-1]])
 
 
 def test_only_the_most_frequent_categories_get_an_input() -> None:

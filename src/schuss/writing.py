@@ -38,7 +38,7 @@ def _replace(path: Path, raw: bytes) -> None:
         Path(temporary).chmod(0o666 & ~_umask())  # a temporary file is private; this one gets the usual permissions
         Path(temporary).replace(path)
     except BaseException:
-        Path(temporary).unlink()
+        Path(temporary).unlink(missing_ok=True)
         raise
 
 

@@ -476,7 +476,7 @@ def _kept(d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> sc.Run | Predic
         return sc.Run(*runfile.unpack(d, arrays))
     from schuss.interfaces import predictor
 
-    return predictor.restored(d, arrays)
+    return predictor.described_estimator(d, arrays)
 
 
 @app.command(rich_help_panel="Commands")

@@ -28,34 +28,34 @@ def write(model: _Estimator, path: Path) -> None:
     described |= {
         "estimator": type(model).__name__,
         "parameters": {
-            name: plain(f"the parameter {name}", value) for name, value in model.get_params(deep=False).items()
+            name: to_plain(f"the parameter {name}", value) for name, value in model.get_params(deep=False).items()
         },
         "n_features_in": model.n_features_in_,
         "feature_names_in": getattr(model, "feature_names_in_", np.array([])).tolist(),
-        "learned": plain("a class", model.learned()),
+        "target": to_plain("a class", model._target_state()),
     }
     runfile.write_file(path, described, arrays)
 
 
 def read(kind: type[Estimator], path: Path) -> Estimator:
     """Read an estimator of some kind back; RunFileError if the file holds something else, or was changed."""
-    return runfile.read_file(path, partial(restore, kind))
+    return runfile.read_file(path, partial(from_file, kind))
 
 
-def restore(kind: type[Estimator], d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Estimator:
+def from_file(kind: type[Estimator], d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Estimator:
     """The estimator that a file describes; RunFileError if it is of another kind."""
     if d.get("estimator") != kind.__name__:
         raise runfile.OtherContent(f"holds a {d.get('estimator', 'run')}, not a {kind.__name__}.")
-    model = kind(**{name: restored(value) for name, value in d["parameters"].items()})
+    model = kind(**{name: from_plain(value) for name, value in d["parameters"].items()})
     model.ensemble_ = ensemblefile.unpack(d, arrays)
     model.n_features_in_ = int(d["n_features_in"])
     if d["feature_names_in"]:
         model.feature_names_in_ = np.array(d["feature_names_in"], dtype=object)
-    model.restore(restored(d["learned"]))
+    model._set_target_state(from_plain(d["target"]))
     return model
 
 
-def plain(name: str, value: Any) -> Any:
+def to_plain(name: str, value: Any) -> Any:
     """A parameter as JSON can hold it; what is no plain value says in a dictionary of one entry what it is."""
     match value:
         case None | bool() | int() | float() | str():
@@ -65,9 +65,9 @@ def plain(name: str, value: Any) -> Any:
         case np.random.RandomState():
             return None
         case tuple() | list() | np.ndarray():
-            return {"list": [plain(name, each) for each in value]}
+            return {"list": [to_plain(name, each) for each in value]}
         case dict():
-            return {"dict": [[plain(name, key), plain(name, each)] for key, each in value.items()]}
+            return {"dict": [[to_plain(name, key), to_plain(name, each)] for key, each in value.items()]}
         case Activation():
             return {"activation": runfile.activation_json(value)}
         case Optimizer():
@@ -77,16 +77,16 @@ def plain(name: str, value: Any) -> Any:
     raise InvalidInput(f"{name} is {value!r:.60}, which cannot be saved; give text or a number instead.")
 
 
-def restored(value: Any) -> Any:
-    """The parameter that `plain` described."""
+def from_plain(value: Any) -> Any:
+    """The parameter that `to_plain` described."""
     if not isinstance(value, dict):
         return value
     ((kind, content),) = value.items()
     match kind:
         case "list":
-            return tuple(map(restored, content))
+            return tuple(map(from_plain, content))
         case "dict":
-            return {restored(key): restored(each) for key, each in content}
+            return {from_plain(key): from_plain(each) for key, each in content}
         case "activation":
             return runfile.activation_from_json(content)
         case "loss":

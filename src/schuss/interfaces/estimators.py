@@ -59,19 +59,22 @@ from schuss.tabular.ensemble import (
     Problem,
     class_problem,
     number_problem,
-    planned,
-    planned_again,
-    warm,
+    plan_again,
+    plan_ensemble,
+    started_from,
 )
 from schuss.tabular.members import (
     FOLDS,
+    LEARNING_RATE,
+    LIGHT,
     STYLES,
+    WARMUP,
     WIDTHS,
     Training,
     chosen_members,
     usual_batch,
     usual_epochs,
-    usual_restraint,
+    usual_regularization,
 )
 from schuss.training import Run
 
@@ -83,16 +86,12 @@ if TYPE_CHECKING:
 
 Numbers = NDArray[np.float64]
 
-LIGHT = ("plain", "piecewise")
-LEARNING_RATE = 3e-3
-WARMUP = 0.05  # of the training, during which the learning rate rises
 
-
-class Learning(NamedTuple):
+class Prepared(NamedTuple):
     """What is known before any network is trained: how columns are read, and the rows to learn from and to judge on."""
 
     columns: Columns
-    learned: Problem
+    problem: Problem
     judging: Problem | None
     before: Ensemble | None  # whose networks a warm start goes on with
 
@@ -134,88 +133,94 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         self
         """
         fresh = copy(self)
-        return self._become(fresh._trained(fresh.planned(fresh.learn(X, y, sample_weight, eval_set))))
+        return self._become(fresh._trained(fresh._plan(fresh._prepare(X, y, sample_weight, eval_set))))
 
     def _become(self, fresh: Self) -> Self:
         self.__dict__ = fresh.__dict__
+        self._warn_of_divergence(stacklevel=4)  # at the line that called `fit` or `partial_fit`
         return self
 
     def _trained(self, plan: EnsemblePlan) -> Self:
         with shown_progress() if self.verbose else nullcontext() as progress:
             tell = population.work(plan).progress(progress)
             ((_, runs),) = population.train([plan], threads=threads_of(self.n_jobs), tell=tell)
-        return self.finish(plan, runs)
+        return self._assemble(plan, runs)
 
-    def finish(self, plan: EnsemblePlan, runs: Sequence[Run]) -> Self:
+    def _assemble(self, plan: EnsemblePlan, runs: Sequence[Run]) -> Self:
         """Be the ensemble that was planned, now that its networks are trained; DataError if all diverged."""
-        self.ensemble_ = plan.finished(runs)
+        self.ensemble_ = plan.ensemble(runs)
+        return self
+
+    def _warn_of_divergence(self, stacklevel: int = 2) -> None:
         diverged = sum(run.status == "diverged" for run in self.runs_)
         if diverged:
             warnings.warn(
                 f"{diverged} of {len(self.runs_)} networks diverged and do not count; lower the learning rate.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=stacklevel,
             )
-        return self
 
-    def learn(self, X: Any, y: Any, sample_weight: Any = None, eval_set: tuple[Any, Any] | None = None) -> Learning:
+    def _prepare(self, X: Any, y: Any, sample_weight: Any = None, eval_set: tuple[Any, Any] | None = None) -> Prepared:
         """Read the rows, and learn from them what X and y mean; sets the attributes that say so."""
         if y is None:
             raise InvalidInput(f"{type(self).__name__} requires y to be passed, but the target y is None.")
-        before = getattr(self, "ensemble_", None) if self.warm_start else None
+        before = getattr(self, "ensemble_", None) if truth("warm_start", self.warm_start) else None
         rows = self._rows(X, reset=before is None)
         columns = learn_columns(rows) if before is None else before.columns
         table = columns.read(rows)
-        learned = (
-            self._learned(table, y, sample_weight)
+        problem = (
+            self._first_problem(table, y, sample_weight)
             if before is None
-            else self._more(table, y, sample_weight, before.target)
+            else self._further_problem(table, y, sample_weight, before.target)
         )
         judging = None
         if eval_set is not None:
             X, y = _pair(eval_set)
-            judging = self._more(columns.read(self._rows(X, reset=False)), y, None, learned.target)
-        return Learning(columns, learned, judging, before)
+            judging = self._further_problem(columns.read(self._rows(X, reset=False)), y, None, problem.target)
+        return Prepared(columns, problem, judging, before)
 
-    def planned(self, learning: Learning) -> EnsemblePlan:
+    def _plan(self, prepared: Prepared) -> EnsemblePlan:
         """The networks, and what each of them is trained and judged on."""
-        columns, learned, judging, before = learning
+        columns, problem, judging, before = prepared
         styles, size = self._members()
-        training = self._training(learned)
+        training = self._training(problem)
         if before is None:
-            return planned(learned, columns, styles, size, training, judging=judging, seed=seed_of(self.random_state))
-        plan = planned_again(before, learned, judging=judging, training=training)
+            return plan_ensemble(
+                problem, columns, styles, size, training, judging=judging, seed=seed_of(self.random_state)
+            )
+        plan = plan_again(before, problem, judging=judging, training=training)
         wanted = [training.network(member.style) for member in chosen_members(size, styles, FOLDS)]
         if wanted != [job.network for job in plan.jobs]:
             raise InvalidInput("warm_start goes on with the networks of the last fit, but now others are given.")
-        return warm(plan, before)
+        return started_from(plan, before)
 
-    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
+    def _partly_fitted(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
+        """A copy that has taken one more pass."""
         fresh = copy(self)
         if hasattr(self, "ensemble_"):
             table = self.ensemble_.columns.read(fresh._rows(X, reset=False))
-            learned = fresh._more(table, y, sample_weight, self.ensemble_.target)
-            fresh.ensemble_ = one_more_epoch(self.ensemble_, learned, threads=threads_of(self.n_jobs))
-            return self._become(fresh)
+            problem = fresh._further_problem(table, y, sample_weight, self.ensemble_.target)
+            fresh.ensemble_ = one_more_epoch(self.ensemble_, problem, threads=threads_of(self.n_jobs))
+            return fresh
         rows = fresh._rows(X, reset=True)
         columns = learn_columns(rows)
-        learned = fresh._learned(columns.read(rows), y, sample_weight, classes)
+        problem = fresh._first_problem(columns.read(rows), y, sample_weight, classes)
         styles, size = self._members()
         size = len(styles) if isinstance(self.ensemble, str) else size  # without folds, one of each style
-        usual = fresh._training(learned)
+        usual = fresh._training(problem)
         training = replace(usual, recipe=replace(usual.recipe, epochs=1, schedule=constant, patience=None))
         seed = seed_of(self.random_state)
-        return self._become(fresh._trained(planned(learned, columns, styles, size, training, seed=seed)))
+        return fresh._trained(plan_ensemble(problem, columns, styles, size, training, seed=seed))
 
-    def _learned(self, table: Table, y: Any, sample_weight: Any, classes: Any = None) -> Problem:
+    def _first_problem(self, table: Table, y: Any, sample_weight: Any, classes: Any = None) -> Problem:
         """What is to be learned; sets what y means."""
         raise NotImplementedError
 
-    def _more(self, table: Table, y: Any, sample_weight: Any, target: Target) -> Problem:
+    def _further_problem(self, table: Table, y: Any, sample_weight: Any, target: Target) -> Problem:
         """Further rows of a target that is known."""
         raise NotImplementedError
 
-    def _loss(self, learned: Problem) -> Loss:
+    def _loss(self, problem: Problem) -> Loss:
         raise NotImplementedError
 
     def _rows(self, X: Any, *, reset: bool) -> Any:
@@ -243,21 +248,21 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
             return known[self.ensemble], len(known[self.ensemble]) * FOLDS
         return tuple(STYLES), positive_integer("ensemble", self.ensemble)
 
-    def _training(self, learned: Problem) -> Training:
-        rows = len(learned.y)
+    def _training(self, problem: Problem) -> Training:
+        rows = len(problem.y)
         epochs = usual_epochs(rows) if self.epochs == "auto" else positive_integer("epochs", self.epochs)
-        restraint = usual_restraint(self._members()[1])
+        regularization = usual_regularization(self._members()[1])
         return Training(
             widths=WIDTHS if isinstance(self.hidden, str) and self.hidden == "auto" else widths(self.hidden),
             activation=None if self.activation == "auto" else find_activation(self.activation),
             dropout=self.dropout,
             recipe=Recipe(
-                self._rule(restraint.weight_decay),
-                self._loss(learned),
+                self._rule(regularization.weight_decay),
+                self._loss(problem),
                 batch_size=usual_batch(rows) if self.batch_size == "auto" else self.batch_size,
                 epochs=epochs,
                 schedule=cosine(warmup=WARMUP),
-                patience=restraint.patience if truth("early_stopping", self.early_stopping) else None,
+                patience=regularization.patience if truth("early_stopping", self.early_stopping) else None,
             ),
         )
 
@@ -313,13 +318,15 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         Parameters
         ----------
         X, y, sample_weight
-            As for `fit`; usually what was fitted. The rows are not kept with the estimator.
+            As for `fit`; usually what was fitted. The rows are not kept with the estimator. The network is examined on
+            its fold of them, also if it was fitted with an `eval_set`.
         prove
             False names causes without trying cures.
         """
         from schuss.insight.diagnosis import doctor
 
-        plan = planned_again(self.ensemble_, self._more(self._table(X), y, sample_weight, self.ensemble_.target))
+        table = self._table(X)
+        plan = plan_again(self.ensemble_, self._further_problem(table, y, sample_weight, self.ensemble_.target))
         wanted = int(np.argmax(self.ensemble_.weights))
         data, job = next((data, job) for number, data, job in plan.groups() if number == wanted)
         return doctor(job.network, data, job.recipe, seed=job.seed, prove=prove, threads=threads_of(self.n_jobs))
@@ -381,12 +388,12 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         """
         return estimatorfile.read(cls, Path(path))
 
-    def learned(self) -> dict[str, Any]:
+    def _target_state(self) -> dict[str, Any]:
         """What y means, as plain values for a file."""
         raise NotImplementedError
 
-    def restore(self, learned: dict[str, Any]) -> None:
-        """Set what `learned` said."""
+    def _set_target_state(self, state: dict[str, Any]) -> None:
+        """Set what `_target_state` said."""
         raise NotImplementedError
 
 
@@ -512,9 +519,9 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
             known, given = self.classes_.tolist(), np.unique(classes).tolist()
             if known != given:
                 raise InvalidInput(f"classes must be those of the first call, {known!r:.60}, but are {given!r:.60}.")
-        return self._partial_fit(X, y, sample_weight, classes)
+        return self._become(self._partly_fitted(X, y, sample_weight, classes))
 
-    def _learned(self, table: Table, y: Any, sample_weight: Any, classes: Any = None) -> Problem:
+    def _first_problem(self, table: Table, y: Any, sample_weight: Any, classes: Any = None) -> Problem:
         name, y = target_names(y, 1), labels(table, y)
         weights = self._weights(y, sample_weight)
         known = (y if weights is None else y[weights > 0]) if classes is None else classes
@@ -526,7 +533,7 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         target = Target(name, "classification", tuple(map(plain_label, self.classes_.tolist())))
         return class_problem(table, self._codes(y, weights), weights, target)
 
-    def _more(self, table: Table, y: Any, sample_weight: Any, target: Target) -> Problem:
+    def _further_problem(self, table: Table, y: Any, sample_weight: Any, target: Target) -> Problem:
         y = labels(table, y)
         weights = self._weights(y, sample_weight)
         return class_problem(table, self._codes(y, weights), weights, target)
@@ -543,17 +550,17 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
             )
         return np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)
 
-    def _loss(self, learned: Problem) -> Loss:
-        loss = binary_cross_entropy if len(learned.target.classes) == 2 else softmax_cross_entropy
+    def _loss(self, problem: Problem) -> Loss:
+        loss = binary_cross_entropy if len(problem.target.classes) == 2 else softmax_cross_entropy
         return loss(smoothing=self.label_smoothing)
 
-    def learned(self) -> dict[str, Any]:
+    def _target_state(self) -> dict[str, Any]:
         """The classes, and what kind of values they are."""
         return {"classes": self.classes_.tolist(), "dtype": self.classes_.dtype.str}
 
-    def restore(self, learned: dict[str, Any]) -> None:
-        """Set what `learned` said."""
-        self.classes_ = np.array(learned["classes"], dtype=np.dtype(learned["dtype"]))
+    def _set_target_state(self, state: dict[str, Any]) -> None:
+        """Set what `_target_state` said."""
+        self.classes_ = np.array(state["classes"], dtype=np.dtype(state["dtype"]))
 
     def predict_proba(self, X: Any) -> Numbers:
         """The probability of each of `classes_`, [n, classes]."""
@@ -638,9 +645,9 @@ class SchussRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         The first call learns the preprocessing and the scale of y from its rows, and builds one network of each style,
         or `ensemble` ones. Later calls may have other rows.
         """
-        return self._partial_fit(X, y, sample_weight)
+        return self._become(self._partly_fitted(X, y, sample_weight))
 
-    def _learned(self, table: Table, y: Any, sample_weight: Any, classes: Any = None) -> Problem:  # noqa: ARG002
+    def _first_problem(self, table: Table, y: Any, sample_weight: Any, classes: Any = None) -> Problem:  # noqa: ARG002
         values = quantities(table, y)
         self.is_vector_ = values.ndim == 1
         values = values.reshape(len(values), -1)
@@ -648,23 +655,23 @@ class SchussRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         weights = row_weights(sample_weight, len(values))
         return number_problem(table, values, weights, target_names(y, values.shape[1]))
 
-    def _more(self, table: Table, y: Any, sample_weight: Any, target: Target) -> Problem:
+    def _further_problem(self, table: Table, y: Any, sample_weight: Any, target: Target) -> Problem:
         values = quantities(table, y)
         values = values.reshape(len(values), -1)
         if values.shape[1] != len(target.names):
             raise InvalidInput(f"y must have {len(target.names)} columns as before, but has {values.shape[1]}.")
         return number_problem(table, values, row_weights(sample_weight, len(values)), target.names, target)
 
-    def _loss(self, learned: Problem) -> Loss:  # noqa: ARG002
+    def _loss(self, problem: Problem) -> Loss:  # noqa: ARG002
         return find_loss(self.loss)
 
-    def learned(self) -> dict[str, Any]:
+    def _target_state(self) -> dict[str, Any]:
         """How many numbers a row has, and whether they came as a vector."""
         return {"n_outputs": self.n_outputs_, "is_vector": self.is_vector_}
 
-    def restore(self, learned: dict[str, Any]) -> None:
-        """Set what `learned` said."""
-        self.n_outputs_, self.is_vector_ = int(learned["n_outputs"]), bool(learned["is_vector"])
+    def _set_target_state(self, state: dict[str, Any]) -> None:
+        """Set what `_target_state` said."""
+        self.n_outputs_, self.is_vector_ = int(state["n_outputs"]), bool(state["is_vector"])
 
     def predict(self, X: Any) -> Numbers:
         """The numbers of each row, [n], or [n, k] where y had k columns."""

@@ -106,10 +106,13 @@ _NODES = {
 }  # fmt: skip
 
 
-NUMBERS = "Columns of numbers, in the order of the metadata: NaN where missing, 0 and 1 for booleans."
+NUMBERS = (
+    "Columns of numbers, in the order of the metadata: NaN where missing, 0 and 1 for booleans, days since 1970 for "
+    "those that the metadata names as dates."
+)
 CATEGORIES = (
     "Columns of categories, in the order of the metadata, as text without blanks at its ends, whole numbers without a "
-    "point. Missing is the empty text; what training did not meet is taken as missing."
+    "point, booleans as true and false. Missing is the empty text; what training did not meet is taken as missing."
 )
 LABEL = "The most probable class: a whole number, 0 and 1 for booleans, a float64, or text, as the classes are."
 
@@ -119,14 +122,14 @@ def onnx_model(ensemble: Ensemble, classes: NDArray[Any] | None) -> onnx.ModelPr
 
     Inputs, each only where there are such columns; `onnx_inputs` makes them:
 
-    - `numbers`, float64 [n, p]: NaN where missing, 0 and 1 for booleans;
+    - `numbers`, float64 [n, p]: NaN where missing, 0 and 1 for booleans, days since 1970 for dates;
     - `categories`, text [n, q], without blanks at its ends; "" where missing.
 
     Outputs: `probabilities` float64 [n, classes] and `label` [n], or `prediction` float64 [n, k]. A label is int64,
     also for booleans, float64 or text, as the classes are.
 
-    The model's metadata names the columns of `numbers` and of `categories`, in their order, and the `classes` or
-    `targets`: each a list in JSON.
+    The model's metadata names the columns of `numbers` and of `categories`, in their order, those of them that are
+    `dates`, and the `classes` or `targets`: each a list in JSON.
     """
     onnx = required("onnx", "to_onnx")
     helper, types = onnx.helper, onnx.TensorProto
@@ -146,6 +149,7 @@ def onnx_model(ensemble: Ensemble, classes: NDArray[Any] | None) -> onnx.ModelPr
         outputs.append(helper.make_tensor_value_info("label", kind, ["rows"], LABEL))
     places = {"numbers": columns.numeric, "categories": columns.categorical}
     names = {name: [columns.names[i] for i in found] for name, found in places.items() if found}
+    meant |= {"dates": [columns.names[i] for i in columns.dates]} if columns.dates else {}
     kinds = {"numbers": (types.DOUBLE, NUMBERS), "categories": (types.STRING, CATEGORIES)}
     inputs = [helper.make_tensor_value_info(n, kinds[n][0], ["rows", len(c)], kinds[n][1]) for n, c in names.items()]
     graph = helper.make_graph(ops.nodes, "schuss", inputs, outputs, list(ops.constants.values()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -113,7 +114,10 @@ def check_folder(folder: Path) -> None:
 
 
 def check_file_place(file: Path) -> None:
-    """Refuse a file that cannot be written, before the work begins."""
+    """Refuse a file that cannot be written, before the work begins. A link is where it leads to."""
+    file = Path(os.path.realpath(file))
+    if file.exists() and not file.is_file() and not file.is_dir():
+        return  # a pipe or a device, to which anything is written only at the end
     if file.is_dir():
         raise InvalidInput(f"cannot write {file}: it is a folder. Give the name of a file.")
     if not file.absolute().parent.is_dir():

@@ -102,7 +102,7 @@ def report(model: Predictor, problem: Problem, seconds: float, save: Path | None
 def result(model: Predictor, problem: Problem) -> dict[str, Any]:
     """How good the predictions are on the rows kept aside, and what the ensemble is made of."""
     X, y = problem.test
-    scores = {wording_of(model): float(model.score(X, y))}
+    scores = {score_name(model): float(model.score(X, y))}
     known = np.ones(len(y), np.bool_)
     if isinstance(model, SchussClassifier):
         labels, p = np.asarray(y), model.predict_proba(X)
@@ -123,7 +123,7 @@ def result(model: Predictor, problem: Problem) -> dict[str, Any]:
     }
 
 
-def wording_of(model: Predictor) -> str:
+def score_name(model: Predictor) -> str:
     """What `score` gives."""
     return "accuracy" if isinstance(model, SchussClassifier) else "R²"
 
@@ -145,12 +145,12 @@ def pictures(model: Predictor) -> dict[str, Picture]:
     return {"": run.figure, "flow": run.flow.figure}
 
 
-def restored(d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Predictor:
+def described_estimator(d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Predictor:
     """The estimator that a file describes, whichever it is."""
     known = {kind.__name__: kind for kind in (SchussClassifier, SchussRegressor)}
     if d["estimator"] not in known:
         raise RunFileError(f"it holds a {d['estimator']:.40}, which is unknown.")
-    return estimatorfile.restore(known[d["estimator"]], d, arrays)
+    return estimatorfile.from_file(known[d["estimator"]], d, arrays)
 
 
 def predictions(model: Predictor, path: str) -> tuple[list[str], list[list[Any]]]:

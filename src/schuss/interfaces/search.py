@@ -24,7 +24,7 @@ from sklearn.utils.validation import _check_method_params
 
 from schuss.errors import InvalidInput
 from schuss.interfaces.arguments import threads_of
-from schuss.interfaces.estimators import Learning, SchussClassifier, SchussRegressor
+from schuss.interfaces.estimators import Prepared, SchussClassifier, SchussRegressor
 from schuss.interfaces.progress import shown_progress
 from schuss.tabular import population
 from schuss.tabular.ensemble import EnsemblePlan
@@ -41,9 +41,10 @@ class SchussSearchCV(RandomizedSearchCV):  # type: ignore[misc]  # scikit-learn 
 
     Parameters, attributes and results are those of `sklearn.model_selection.RandomizedSearchCV`, and so are the scores:
     over the same candidates and folds, with a `random_state` of the estimator, they are the same numbers. But all
-    candidates × folds × networks are one population, which keeps all cores busy from the first to the last; `n_jobs`
-    is the number of threads, all cores if None. `pre_dispatch` has no meaning here. `fit_time` is what the networks of
-    a candidate took, and `verbose` shows how far the whole search is.
+    candidates × folds × networks are one population, which keeps all cores busy from the first to the last; `n_jobs` is
+    the number of its threads, all cores if None. The refit takes the estimator's own `n_jobs`; `pre_dispatch` and
+    callbacks have no meaning here. `fit_time` is what the networks of a candidate took, and `verbose` shows how far the
+    whole search is.
 
     Parameters
     ----------
@@ -151,11 +152,11 @@ def _model(estimator: Model, candidate: Candidate) -> Model:
     return model
 
 
-class _Learned(NamedTuple):
+class _Shared(NamedTuple):
     """What the candidates of a class_weight share on a fold, and which attributes of a model say so."""
 
     class_weight: str
-    learning: Learning
+    prepared: Prepared
     attributes: dict[str, Any]
 
 
@@ -184,33 +185,33 @@ class _Trials:
         numbers = count()
         weights = [repr(self._models(c).get_params().get("class_weight")) for c in self._candidates]
         for j in range(len(self._folds)):
-            learned: _Learned | None = None
+            shared: _Shared | None = None
             for i in sorted(range(len(weights)), key=weights.__getitem__):
                 model = self._models(self._candidates[i])
                 try:
-                    if learned is None or learned.class_weight != weights[i]:
-                        learned = _Learned(weights[i], *self._learn(model, j))
-                    model.__dict__.update(learned.attributes)
-                    plan = model.planned(learned.learning)
+                    if shared is None or shared.class_weight != weights[i]:
+                        shared = _Shared(weights[i], *self._prepared(model, j))
+                    model.__dict__.update(shared.attributes)
+                    plan = model._plan(shared.prepared)
                 except Exception as error:  # noqa: BLE001  # any, as scikit-learn does, which is told of it
                     self._score((i, j), model, partial(_raised, error))
                 else:
                     self._training[next(numbers)] = _Trial((i, j), model, plan)
                     yield plan
 
-    def _learn(self, model: Model, fold: int) -> tuple[Learning, dict[str, Any]]:
+    def _prepared(self, model: Model, fold: int) -> tuple[Prepared, dict[str, Any]]:
         """What the rows of a fold say, and what attributes the model got by it."""
         X, y, rows = self._how["X"], self._how["y"], np.asarray(self._folds[fold][0])
         parameters = set(vars(model))
-        learning = model.learn(
+        prepared = model._prepare(
             *_safe_split(model, X, y, rows), **_check_method_params(X, self._how["fit_params"], rows)
         )
-        return learning, {name: value for name, value in vars(model).items() if name not in parameters}
+        return prepared, {name: value for name, value in vars(model).items() if name not in parameters}
 
     def returned(self, number: int, runs: Sequence[Run]) -> None:
         """Score a trial, and let go of it."""
         place, model, plan = self._training.pop(number)
-        self._score(place, model, partial(model.finish, plan, runs))
+        self._score(place, model, partial(model._assemble, plan, runs))
         self._outcomes[place]["fit_time"] = sum(run.outcome.seconds for run in runs)
 
     def _score(self, place: tuple[int, int], model: Model, fit: Callable[[], object]) -> None:
@@ -235,6 +236,7 @@ class _Trials:
 def _fit(model: Model, fit: Callable[[], object], *_: Any, **__: Any) -> None:
     del model.__dict__["fit"]
     fit()
+    model._warn_of_divergence()
 
 
 def _raised(error: Exception) -> None:

@@ -74,7 +74,7 @@ class Columns:
         >>> columns.read({"age": [31.0, None], "city": ["Rome", "Paris"]})
         Table(numbers=array([[31.], [nan]]), codes=array([[ 1], [-1]]))
         """
-        if _is_numeric(X) and not self.categorical:
+        if _is_numeric(X) and not self.categorical and not self.dates:
             return Table(_checked(np.ascontiguousarray(X, dtype=np.float64)), np.zeros((len(X), 0), np.int64))
         found = _series(X)
         columns = [_days(found[i]) if i in self.dates else numbers(found[i]) for i in self.numeric]
@@ -157,6 +157,8 @@ def _names(series: pl.Series) -> pl.Series:
 def _categories(series: pl.Series) -> tuple[str, ...] | None:
     import polars as pl
 
+    if series.null_count() == len(series):
+        return ()  # nothing is known of it: whatever comes later is unknown
     if series.dtype != pl.String:
         return None
     counts = Counter(_names(series).drop_nulls().to_list())
@@ -202,7 +204,7 @@ def has_commas(series: pl.Series) -> bool:
 
 # ---------------------------------------------------------------------------------------------- dates
 
-_DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?"
+_DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?( ?(Z|UTC|[+-]\d{2}:?\d{2}))?)?$"
 _NANOSECONDS = 86_400e9  # of a day
 
 
@@ -212,14 +214,29 @@ def _are_dates(series: pl.Series) -> bool:
     if series.dtype != pl.String or series.null_count() == len(series):
         return False
     there = series.drop_nulls()
-    return bool(there.str.contains(_DATE).all()) and not np.isnan(_days(there)).any()
+    return bool(there.str.contains(_DATE).all()) and not np.isnan(_parsed_days(there)).any()
 
 
 def _days(series: pl.Series) -> NDArray[np.float64]:
-    """Days since 1970 with the time of the day as their fraction, time zones ignored; NaN where there is no date."""
+    """Days since 1970, NaN where nothing is; DataError where something else than a date is."""
     import polars as pl
 
     text = series.cast(pl.String)
+    days = _parsed_days(text)
+    others = text.is_not_null().to_numpy() & (np.isnan(days) | ~text.str.contains(_DATE).fill_null(True).to_numpy())
+    if others.any():
+        row = int(others.argmax())
+        raise DataError(
+            f"column '{series.name}' holds dates such as 2026-11-24, but in row {row + 1} it holds '{text[row]}'; "
+            "correct the value, or leave it empty."
+        )
+    return days
+
+
+def _parsed_days(text: pl.Series) -> NDArray[np.float64]:
+    """Days since 1970 with the time of the day as their fraction, time zones ignored; NaN where there is no date."""
+    import polars as pl
+
     days = text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False).cast(pl.Int32).cast(pl.Float64)
     clock = (text.str.slice(11, 8) + pl.Series([":00"])).str.slice(0, 8)  # also where seconds are left out
     time = clock.str.to_time("%H:%M:%S", strict=False).cast(pl.Int64) / _NANOSECONDS

@@ -15,17 +15,17 @@ from schuss.tabular.members import STYLES
 from schuss.training import Run, joined
 
 
-def one_more_epoch(ensemble: Ensemble, learned: Problem, *, threads: int) -> Ensemble:
+def one_more_epoch(ensemble: Ensemble, problem: Problem, *, threads: int) -> Ensemble:
     """Every network takes one pass over the rows at its optimizer's learning rate; the optimizer's state goes on.
 
     DataError if all networks diverge.
     """
-    inputs = {kind: encoder(learned.table) for kind, encoder in ensemble.encoders.items()}
-    rows = np.arange(len(learned.y))
+    inputs = {kind: encoder(problem.table) for kind, encoder in ensemble.encoders.items()}
+    rows = np.arange(len(problem.y))
     plans = []
     for style, run in zip(ensemble.styles, ensemble.runs, strict=True):
-        part = learned.part(inputs[STYLES[style].inputs], rows)
-        plans.append(_plan(run, Dataset("table", learned.target.task, part, part, part, run.encoding)))
+        part = problem.part(inputs[STYLES[style].inputs], rows)
+        plans.append(_plan(run, Dataset("table", problem.target.task, part, part, part, run.encoding)))
     outcomes = dict(NativeEngine(threads).train(plans))
     runs = tuple(joined(run, replace(run, outcome=outcomes[number])) for number, run in enumerate(ensemble.runs))
     sound = sound_ones(runs)

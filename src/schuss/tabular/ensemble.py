@@ -1,6 +1,6 @@
 """An ensemble of networks for one table: planned, trained, weighed on rows that each has not seen, predicting together.
 
-`planned` → groups of jobs → their runs → `EnsemblePlan.finished`. The training itself is between the two, so that
+`plan_ensemble` → groups of jobs → their runs → `EnsemblePlan.ensemble`. The training itself is between the two, so that
 several ensembles, such as all candidates of a search, can be trained as one population.
 """
 
@@ -98,7 +98,7 @@ def predicted(run: Run, X: Inputs) -> Numbers:
     return np.asarray((e / e.sum(axis=0)).T)
 
 
-# ---------------------------------------------------------------------------------------------- what is learned
+# ---------------------------------------------------------------------------------------------- the problem
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +139,7 @@ class Problem:
         w = self.weights[rows]
         return Part(X[rows], self.y[rows], None if np.ptp(w) == 0 else (w / w.mean()).astype(np.float32))
 
-    def price(self, rows: Places) -> Callable[[Numbers], float]:
+    def loss_of(self, rows: Places) -> Callable[[Numbers], float]:
         """Of predictions for some rows: mean log-loss, or mean squared error in units of the target's deviation."""
         w, y = self.weights[rows] / self.weights[rows].sum(), self.y[rows]
         if self.target.task == "classification":
@@ -180,14 +180,14 @@ class EnsemblePlan:
     Attributes
     ----------
     judging
-        What the networks are judged on: rows of `learned` by folds, unless it is another problem.
+        What the networks are judged on: rows of `problem` by folds, unless it is another problem.
     rows
-        For each member the rows of `learned` that it is trained on, and the rows of `judging` that it is judged on.
+        For each member the rows of `problem` that it is trained on, and the rows of `judging` that it is judged on.
     is_judged
         Whether the networks are stopped and weighed by how they are judged.
     """
 
-    learned: Problem
+    problem: Problem
     judging: Problem
     columns: Columns
     encoders: dict[Kind, Encoder]
@@ -199,17 +199,17 @@ class EnsemblePlan:
     def groups(self) -> Iterator[tuple[int, Dataset, Job]]:
         """The number, data set and job of each member, one kind of inputs after the other: each takes much memory."""
         for kind, encoder in self.encoders.items():
-            X = encoder(self.learned.table)
-            judged = X if self.judging is self.learned else encoder(self.judging.table)
-            encoding = self.learned.encoding(tuple(unique(encoder.names(self.columns))))
+            X = encoder(self.problem.table)
+            judged = X if self.judging is self.problem else encoder(self.judging.table)
+            encoding = self.problem.encoding(tuple(unique(encoder.names(self.columns))))
             for number, (member, job, (train, valid)) in enumerate(
                 zip(self.members, self.jobs, self.rows, strict=True)
             ):
                 if STYLES[member.style].inputs == kind:
-                    parts = self.learned.part(X, train), self.judging.part(judged, valid)
-                    yield number, Dataset("table", self.learned.target.task, *parts, parts[1], encoding), job
+                    parts = self.problem.part(X, train), self.judging.part(judged, valid)
+                    yield number, Dataset("table", self.problem.target.task, *parts, parts[1], encoding), job
 
-    def finished(self, runs: Sequence[Run]) -> Ensemble:
+    def ensemble(self, runs: Sequence[Run]) -> Ensemble:
         """The ensemble of the runs, one a member; those that diverged do not count. DataError if all did."""
         styles = tuple(member.style for member in self.members)
         return Ensemble(self.columns, self.encoders, styles, tuple(runs), self._weights(runs))
@@ -226,7 +226,7 @@ class EnsemblePlan:
             unseen = [self._unseen(style, runs, sound) for style in styles]
             everywhere = np.flatnonzero(np.all([~np.isnan(p[:, 0]) for p in unseen], axis=0))
             if 2 * len(everywhere) > len(self.judging.y):
-                chosen = greedy_weights([p[everywhere] for p in unseen], self.judging.price(everywhere))
+                chosen = greedy_weights([p[everywhere] for p in unseen], self.judging.loss_of(everywhere))
                 by_style = dict(zip(styles, chosen, strict=True))
                 each = np.array([by_style.get(member.style, 0.0) for member in self.members]) * sound
                 return np.asarray(each / each.sum())
@@ -236,7 +236,7 @@ class EnsemblePlan:
         """What the members of a style say together about the judging rows; NaN about those none was judged on."""
         kind = STYLES[style].inputs
         X = self.encoders[kind](self.judging.table)
-        n_columns = len(self.learned.target.classes) or len(self.learned.target.names)
+        n_columns = len(self.problem.target.classes) or len(self.problem.target.names)
         total, count = np.zeros((len(X), n_columns)), np.zeros((len(X), 1))
         for member, run, fine, (_, rows) in zip(self.members, runs, sound, self.rows, strict=True):
             if member.style == style and fine:
@@ -254,8 +254,8 @@ def sound_ones(runs: Sequence[Run]) -> NDArray[np.bool_]:
     return sound
 
 
-def planned(
-    learned: Problem,
+def plan_ensemble(
+    problem: Problem,
     columns: Columns,
     styles: Sequence[str],
     size: int,
@@ -271,27 +271,27 @@ def planned(
     """
     random = np.random.default_rng(seed)
     kinds = {STYLES[style].inputs for style in styles[:size]}
-    encoders = learn_encoders(learned.table, learned.medians, columns, learned.weights, kinds, random)
+    encoders = learn_encoders(problem.table, problem.medians, columns, problem.weights, kinds, random)
     if not all(encoder.names(columns) for encoder in encoders.values()):
         raise DataError("no column has any value, so there is nothing to learn from.")
-    members = chosen_members(size, styles, _n_folds(learned))
+    members = chosen_members(size, styles, _n_folds(problem))
     jobs = [Job(training.network(m.style), training.recipe, int(random.integers(2**63))) for m in members]
-    return _plan(learned, judging, columns, encoders, members, jobs)
+    return _plan(problem, judging, columns, encoders, members, jobs)
 
 
-def planned_again(
-    before: Ensemble, learned: Problem, *, judging: Problem | None = None, training: Training | None = None
+def plan_again(
+    before: Ensemble, problem: Problem, *, judging: Problem | None = None, training: Training | None = None
 ) -> EnsemblePlan:
     """Plan the networks of an ensemble once more, with its preprocessing and seeds: equal rows get the same folds.
 
     They are trained as before, or else by another `training`.
     """
-    members = chosen_members(len(before.runs), list(dict.fromkeys(before.styles)), _n_folds(learned))
+    members = chosen_members(len(before.runs), list(dict.fromkeys(before.styles)), _n_folds(problem))
     jobs = [Job(run.network, training.recipe if training else run.recipe, run.seed) for run in before.runs]
-    return _plan(learned, judging, before.columns, before.encoders, members, jobs)
+    return _plan(problem, judging, before.columns, before.encoders, members, jobs)
 
 
-def warm(plan: EnsemblePlan, before: Ensemble) -> EnsemblePlan:
+def started_from(plan: EnsemblePlan, before: Ensemble) -> EnsemblePlan:
     """The plan, its networks beginning with the weights of those of `before`."""
     starts = [
         State(run.parameters, np.zeros((len(job.recipe.optimizer.state), run.parameters.size), np.float32))
@@ -301,40 +301,40 @@ def warm(plan: EnsemblePlan, before: Ensemble) -> EnsemblePlan:
 
 
 def _plan(
-    learned: Problem,
+    problem: Problem,
     judging: Problem | None,
     columns: Columns,
     encoders: dict[Kind, Encoder],
     members: Sequence[Member],
     jobs: Sequence[Job],
 ) -> EnsemblePlan:
-    if judging is None and _n_folds(learned) < 2:
+    if judging is None and _n_folds(problem) < 2:
         jobs = [replace(job, recipe=replace(job.recipe, patience=None)) for job in jobs]
     recipe = jobs[0].recipe
     if recipe.loss is not None:  # else it is the one that fits
-        check_fits(recipe.loss, "the table", len(learned.target.classes))
+        check_fits(recipe.loss, "the table", len(problem.target.classes))
     is_judged = recipe.patience is not None
     if is_judged and judging is None:
-        rows = _fold_rows(learned, members, np.random.default_rng(jobs[0].seed))
+        rows = _fold_rows(problem, members, np.random.default_rng(jobs[0].seed))
     else:
-        every = np.arange(len(learned.y))
+        every = np.arange(len(problem.y))
         rows = [(every, every if judging is None else np.arange(len(judging.y)))] * len(members)
     return EnsemblePlan(
-        learned, judging or learned, columns, encoders, tuple(members), tuple(jobs), tuple(rows), is_judged
+        problem, judging or problem, columns, encoders, tuple(members), tuple(jobs), tuple(rows), is_judged
     )
 
 
-def _n_folds(learned: Problem) -> int:
-    return min(FOLDS, int(learned.groups.max()) + 1)
+def _n_folds(problem: Problem) -> int:
+    return min(FOLDS, int(problem.groups.max()) + 1)
 
 
-def _fold_rows(learned: Problem, members: Sequence[Member], random: np.random.Generator) -> list[tuple[Places, Places]]:
-    n_folds = _n_folds(learned)
+def _fold_rows(problem: Problem, members: Sequence[Member], random: np.random.Generator) -> list[tuple[Places, Places]]:
+    n_folds = _n_folds(problem)
     if n_folds < 2:
         raise DataError(
             "there is 1 sample (n_samples=1), but folds need at least 2; early_stopping=False does without."
         )
-    strata = np.zeros(len(learned.y), np.int64) if learned.target.task == "regression" else learned.y.astype(np.int64)
-    divisions = [folds(learned.groups, strata, n_folds, random) for _ in range(members[-1].division + 1)]
+    strata = np.zeros(len(problem.y), np.int64) if problem.target.task == "regression" else problem.y.astype(np.int64)
+    divisions = [folds(problem.groups, strata, n_folds, random) for _ in range(members[-1].division + 1)]
     masks = [divisions[member.division] == member.fold for member in members]
     return [(np.flatnonzero(~judged), np.flatnonzero(judged)) for judged in masks]

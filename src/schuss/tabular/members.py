@@ -23,9 +23,11 @@ EPOCHS = 30
 UPDATES = 300, 50_000  # a small table is passed over more often until there are so many, a large one less often
 MOST_EPOCHS, FEWEST_EPOCHS = 300, 20
 WIDTHS = (128, 128, 128)
+LEARNING_RATE = 3e-3
+WARMUP = 0.05  # of the training, during which the learning rate rises
 
 
-class Restraint(NamedTuple):
+class Regularization(NamedTuple):
     """What keeps a network from learning its rows by heart.
 
     Attributes
@@ -40,13 +42,13 @@ class Restraint(NamedTuple):
     patience: int
 
 
-def usual_restraint(size: int) -> Restraint:
+def usual_regularization(size: int) -> Regularization:
     """Of each network of an ensemble: much of a network on its own, as no others even out what it learned by heart.
 
-    >>> usual_restraint(1), usual_restraint(20)
-    (Restraint(weight_decay=0.3, patience=6), Restraint(weight_decay=0.01, patience=8))
+    >>> usual_regularization(1), usual_regularization(20)
+    (Regularization(weight_decay=0.3, patience=6), Regularization(weight_decay=0.01, patience=8))
     """
-    return Restraint(0.3, 6) if size == 1 else Restraint(0.01, 8)
+    return Regularization(0.3, 6) if size == 1 else Regularization(0.01, 8)
 
 
 class Style(NamedTuple):
@@ -86,6 +88,9 @@ STYLES: dict[str, Style] = {
     "periodic": Style("periodic", "silu", plain),
 }
 """In the order in which a small ensemble takes them."""
+
+LIGHT = ("plain", "piecewise")
+"""Those of a light ensemble."""
 
 
 class Member(NamedTuple):
