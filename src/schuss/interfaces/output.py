@@ -115,14 +115,14 @@ def check_folder(folder: Path) -> None:
 
 def check_file_place(file: Path) -> None:
     """Refuse a file that cannot be written, before the work begins. A link is where it leads to."""
-    file = Path(os.path.realpath(file))
-    if file.exists() and not file.is_file() and not file.is_dir():
-        return  # a pipe or a device, to which anything is written only at the end
-    if file.is_dir():
+    place = Path(os.path.realpath(file))
+    if place.is_dir():
         raise InvalidInput(f"cannot write {file}: it is a folder. Give the name of a file.")
-    if not file.absolute().parent.is_dir():
-        raise InvalidInput(f"cannot write {file}: there is no folder {file.parent}. Create it, or choose another one.")
-    check_folder(file.absolute().parent)
+    if not place.parent.is_dir():
+        folder = place.parent if file.is_symlink() else file.parent
+        raise InvalidInput(f"cannot write {file}: there is no folder {folder}. Create it, or choose another one.")
+    if place.is_file() or not place.exists():  # and no pipe or device, which is written to as it is
+        check_folder(place.parent)
 
 
 def _unwritable(folder: Path, error: OSError) -> InvalidInput:
