@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from schuss.errors import DataError
-from schuss.tabular.columns import MOST_CATEGORIES, Table, learn_columns
+from schuss.tabular.columns import MOST_CATEGORIES, Table, learn_columns, notes_on
 from schuss.tabular.kinds import Encoder, Kind, Periodic, Piecewise, Standard, learn_encoders, medians
 from schuss.tabular.members import STYLES, chosen_members, plain, residual, usual_batch
 from schuss.tabular.rows import HEAVIEST, canonical, folds
@@ -93,6 +93,30 @@ def test_dates_are_days_since_1970() -> None:
             columns.read({**later, "day": [strange, None]})
 
 
+def test_dates_with_times_and_zones_are_moments() -> None:
+    texts = ["2024-01-01", "2024-01-01T08:30Z", "2024-01-01 12:30+02:00", "2024-01-01T12:30:30.5-0130"]
+    columns = learn_columns({"x": texts})
+    hours = 24 * (columns.read({"x": texts}).numbers[:, 0] - 19_723)
+    np.testing.assert_allclose(hours, [0, 8.5, 10.5, 14 + 30.5 / 3600], atol=1e-6)
+    noon = pd.to_datetime(["2024-06-01 12:00"]).tz_localize("UTC")
+    for zone in ("UTC", "Asia/Tokyo", "America/New_York"):
+        frame = pd.DataFrame({"x": noon.tz_convert(zone)})
+        assert columns.read(frame).numbers.tolist() == [[19_875.5]]
+
+
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+def test_durations_are_days_in_any_unit(unit: Any) -> None:
+    frame = pl.DataFrame({"x": pl.Series([36], dtype=pl.Int64).cast(pl.Duration("ms")) * 3_600_000})
+    np.testing.assert_allclose(learn_columns(frame).read(frame.cast(pl.Duration(unit))).numbers, [[1.5]])
+
+
+def test_a_few_values_that_keep_a_column_from_being_numbers_are_pointed_out() -> None:
+    assert notes_on(pl.DataFrame({"a": ["1", "2.5", "3", "4", "-"]})) == [
+        "column 'a' is read as text: 4 of 5 values are numbers, but '-' is not"
+    ]
+    assert notes_on(pl.DataFrame({"a": ["1", "-", "-", "x"]})) == []
+
+
 @pytest.mark.parametrize("end", ["/0001", "-B17", " lot A", "T"])
 def test_texts_that_begin_like_dates_are_categories(end: str) -> None:
     columns = learn_columns({"x": [f"2024-01-15{end}", f"2024-01-16{end}"]})
@@ -148,6 +172,15 @@ def test_fractions_of_equal_rows_add_up_to_the_same_bits_in_any_order() -> None:
         for order in ([0, 1, 2], [2, 1, 0], [1, 2, 0])
     ]
     assert rows[0] == rows[1] == rows[2]
+
+
+def test_weights_of_classes_are_no_numbers_of_rows() -> None:
+    X, y = np.arange(4.0)[:, None], np.array([[0.0], [0.0], [0.0], [1.0]])
+    rows = canonical(table_of(X), y, np.array([1.0, 2.0, 0.0, 1.0]), np.array([1.0, 1.0, 1.0, 3.0]))
+    counted = {place: rows.weights[rows.places == place].sum() / rows.weights.sum() for place in (0, 1, 3)}
+    assert counted == pytest.approx({0: 1 / 6, 1: 2 / 6, 3: 3 / 6})
+    assert len(np.unique(rows.groups[rows.places == 3])) == 1
+    assert len(np.unique(rows.groups[rows.places == 1])) == 2
 
 
 def test_weights_count_by_their_proportions() -> None:

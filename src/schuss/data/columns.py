@@ -18,7 +18,7 @@ from schuss.errors import DataError
 if TYPE_CHECKING:
     import polars as pl
 
-MISSING = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "<NA>", "?")
+MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "NULL", "null", "None", "<NA>", "?")
 """What stands for a missing value in text."""
 
 
@@ -64,8 +64,8 @@ def simplified(series: pl.Series) -> pl.Series:
         return series.fill_nan(None)
     if dtype == pl.Null or dtype.is_decimal():
         return series.cast(pl.Float64)
-    if dtype == pl.Duration:
-        return series.cast(pl.Int64)
+    if dtype == pl.Duration:  # in days, whatever its unit
+        return series.dt.total_microseconds().cast(pl.Float64) / 86_400e6
     if dtype.is_temporal() or dtype in (pl.Categorical, pl.Enum):
         series = series.cast(pl.String)
     if series.dtype == pl.String:
@@ -75,10 +75,15 @@ def simplified(series: pl.Series) -> pl.Series:
 
 
 def parsed(series: pl.Series) -> pl.Series:
-    """Turn a column of text into whole numbers, numbers or booleans, if every value reads as one."""
+    """Turn a column of text into whole numbers, numbers or booleans, if every value reads as one.
+
+    A number with a needless zero in front, such as 01067, is a name of something, and stays text.
+    """
     import polars as pl
 
     if series.dtype != pl.String or series.null_count() == len(series):
+        return series
+    if series.str.contains(r"^[-+]?0\d").any():
         return series
     for dtype in (pl.Int64, pl.Float64):
         numbers = series.cast(dtype, strict=False)

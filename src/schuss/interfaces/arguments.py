@@ -87,18 +87,20 @@ def row_weights(sample_weight: Any, n: int) -> Numbers | None:
     return np.asarray(w)
 
 
-def weights_with_classes(class_weight: Any, y: NDArray[Any], weights: Numbers | None) -> Numbers | None:
-    """The weight of every row [n]: its own times its class's. "balanced" makes all classes weigh the same."""
+def class_factors(class_weight: Any, y: NDArray[Any], weights: Numbers | None) -> Numbers | None:
+    """The weight of every row's class [n], None if all count the same. "balanced" makes all classes weigh the same."""
     if class_weight is None:
-        return weights
+        return None
     own = np.ones(len(y)) if weights is None else weights
     if isinstance(class_weight, str) and class_weight == "balanced":
         classes, places = np.unique(y, return_inverse=True)
         totals = np.bincount(places, own)
         factors = np.divide(totals.sum() / len(classes), totals, out=np.zeros_like(totals), where=totals > 0)
-        return np.asarray(own * factors[places])
-    found = np.asarray(own * compute_sample_weight(class_weight, y))
-    if not (np.isfinite(found).all() and found.min() >= 0 and found.any()):
+        return np.asarray(factors[places])
+    if not isinstance(class_weight, dict):
+        raise InvalidInput(f"class_weight must be None, 'balanced' or weights by class, but is {class_weight!r:.60}.")
+    found = np.asarray(compute_sample_weight(class_weight, y))
+    if not (np.isfinite(found).all() and found.min() >= 0 and (own * found).any()):
         raise InvalidInput(
             f"class_weight must hold weights of at least 0, and more than 0 for some class that is there, "
             f"but is {class_weight!r:.60}."

@@ -34,6 +34,7 @@ from schuss.insight.gradient_flow import FlowHistory
 from schuss.interfaces import estimatorfile
 from schuss.interfaces.arguments import (
     check_cells,
+    class_factors,
     labels,
     plain_label,
     quantities,
@@ -42,7 +43,6 @@ from schuss.interfaces.arguments import (
     target_names,
     threads_of,
     truth,
-    weights_with_classes,
     widths,
 )
 from schuss.interfaces.progress import shown_progress
@@ -124,7 +124,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         y
             Classes [n]; for a regression numbers, [n] or [n, k].
         sample_weight
-            [n]; a row of weight 2 is the same as two rows. Only their proportions count.
+            [n]; whole weights up to 10 are numbers of rows: a row of weight 2 is the same as two rows. Of others only
+            the proportions count.
         eval_set
             (X, y) that the networks are judged on, in place of folds: all of them train on all rows of X.
 
@@ -271,11 +272,10 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         rule = usual if self.optimizer == "auto" else find_optimizer(self.optimizer)
         if self.weight_decay != "auto":
             decay = finite_number("weight_decay", self.weight_decay)
-            if decay < 0 or "weight_decay" not in dict(rule.settings):
-                raise InvalidInput(
-                    f"weight_decay must be at least 0, for an optimizer that has one such as adamw, "
-                    f"but is {decay:g} for {rule.name}."
-                )
+            if "weight_decay" not in dict(rule.settings):
+                raise InvalidInput(f"{rule.name} has no weight decay; leave out weight_decay, or take adamw.")
+            if decay < 0:
+                raise InvalidInput(f"weight_decay must be at least 0, but is {decay:g}.")
             rule = rule(weight_decay=decay)
         return rule if self.learning_rate == "auto" else rule(lr=positive_number("learning_rate", self.learning_rate))
 
@@ -523,32 +523,34 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
 
     def _first_problem(self, table: Table, y: Any, sample_weight: Any, classes: Any = None) -> Problem:
         name, y = target_names(y, 1), labels(table, y)
-        weights = self._weights(y, sample_weight)
-        known = (y if weights is None else y[weights > 0]) if classes is None else classes
+        known = y[self._counts(y, sample_weight)] if classes is None else classes
         self.classes_ = np.unique(known)  # a class of no weight is none
         if len(self.classes_) < 2:
             raise InvalidInput(
-                f"there must be at least two classes, but y has one class only: {self.classes_.tolist()[0]!r}."
+                f"there must be at least two classes, but y has one class only: {self.classes_.tolist()!r:.60}."
             )
         target = Target(name, "classification", tuple(map(plain_label, self.classes_.tolist())))
-        return class_problem(table, self._codes(y, weights), weights, target)
+        return self._further_problem(table, y, sample_weight, target)
 
     def _further_problem(self, table: Table, y: Any, sample_weight: Any, target: Target) -> Problem:
         y = labels(table, y)
-        weights = self._weights(y, sample_weight)
-        return class_problem(table, self._codes(y, weights), weights, target)
-
-    def _weights(self, y: NDArray[Any], sample_weight: Any) -> Numbers | None:
-        return weights_with_classes(self.class_weight, y, row_weights(sample_weight, len(y)))
-
-    def _codes(self, y: NDArray[Any], weights: Numbers | None) -> NDArray[np.int64]:
-        """The place of every label among the classes; any for rows of no weight."""
-        unknown = np.setdiff1d(y if weights is None else y[weights > 0], self.classes_)
+        unknown = np.setdiff1d(y[self._counts(y, sample_weight)], self.classes_)
         if len(unknown):
             raise InvalidInput(
                 f"there is the class {unknown.tolist()[0]!r} in y, which is not among the known classes."
             )
-        return np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)
+        codes = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)  # any for rows of no weight
+        weights = row_weights(sample_weight, len(y))
+        return class_problem(table, codes, weights, target, class_factors(self.class_weight, y, weights))
+
+    def _counts(self, y: NDArray[Any], sample_weight: Any) -> NDArray[np.bool_]:
+        """Whether a row has a weight."""
+        weights = row_weights(sample_weight, len(y))
+        factors = class_factors(self.class_weight, y, weights)
+        counts = np.ones(len(y), np.bool_)
+        for w in (weights, factors):
+            counts &= True if w is None else w > 0
+        return counts
 
     def _loss(self, problem: Problem) -> Loss:
         loss = binary_cross_entropy if len(problem.target.classes) == 2 else softmax_cross_entropy

@@ -80,6 +80,12 @@ class SchussSearchCV(RandomizedSearchCV):  # type: ignore[misc]  # scikit-learn 
                 f"SchussSearchCV searches for a SchussClassifier or SchussRegressor, but was given "
                 f"{self.estimator!r:.60}; take scikit-learn's RandomizedSearchCV."
             )
+        own = next(kind for kind in (SchussClassifier, SchussRegressor) if isinstance(self.estimator, kind))
+        if type(self.estimator).fit is not own.fit:
+            raise InvalidInput(
+                f"{type(self.estimator).__name__} has a fit of its own, which this search would pass over; "
+                "take scikit-learn's RandomizedSearchCV."
+            )
         scorers, metric = self._get_scorers()
         X, y = indexable(X, y)
         routed = self._get_routed_params_for_fit(_check_method_params(X, params=params))

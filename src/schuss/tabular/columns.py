@@ -23,6 +23,10 @@ MOST_CATEGORIES = 100
 """So many categories of a column, the most frequent ones, get an input of their own; the others are as if unknown."""
 
 
+MOSTLY = 0.8
+"""Where so large a share of a column's texts are numbers, the others are pointed out."""
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
     """A table as numbers: `numbers` float64 [n, p], NaN where missing; `codes` int64 [n, q], −1 where unknown."""
@@ -150,6 +154,7 @@ def _names(series: pl.Series) -> pl.Series:
     import polars as pl
 
     text = whole(series).cast(pl.String).str.replace(r"^(-?\d+)\.0+$", "$1")
+    text = text.str.replace(r"^(\d{4}-\d{2}-\d{2}) 00:00:00(\.0+)?$", "$1")  # a date that came as a time
     lower = text.str.to_lowercase()
     return text.zip_with(~lower.is_in(["true", "false"]).fill_null(value=False), lower)
 
@@ -187,9 +192,28 @@ def _note(series: pl.Series) -> str:
         return "holds dates, read as days since 1970"
     if has_commas(series):
         return "looks like numbers with commas, but is read as text: write 1.5 for one and a half"
+    if note := _almost_numbers(series):
+        return note
     different = series.drop_nulls().n_unique() if series.dtype == pl.String else 0
     if different > MOST_CATEGORIES:
         return f"has {different:,} different texts, of which the {MOST_CATEGORIES} most frequent are told apart"
+    return ""
+
+
+def _almost_numbers(series: pl.Series) -> str:
+    """Where a few values keep a column of numbers, or of dates, from being one."""
+    import polars as pl
+
+    if series.dtype != pl.String:
+        return ""
+    there = series.drop_nulls()
+    for what, fits in (
+        ("numbers", there.cast(pl.Float64, strict=False).is_not_null()),
+        ("dates", there.str.contains(_DATE)),
+    ):
+        if len(there) > fits.sum() >= MOSTLY * len(there):
+            example = there.filter(~fits)[0]
+            return f"is read as text: {fits.sum():,} of {len(there):,} values are {what}, but '{example}' is not"
     return ""
 
 
@@ -205,7 +229,6 @@ def has_commas(series: pl.Series) -> bool:
 # ---------------------------------------------------------------------------------------------- dates
 
 _DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?( ?(Z|UTC|[+-]\d{2}:?\d{2}))?)?$"
-_NANOSECONDS = 86_400e9  # of a day
 
 
 def _are_dates(series: pl.Series) -> bool:
@@ -234,10 +257,14 @@ def _days(series: pl.Series) -> NDArray[np.float64]:
 
 
 def _parsed_days(text: pl.Series) -> NDArray[np.float64]:
-    """Days since 1970 with the time of the day as their fraction, time zones ignored; NaN where there is no date."""
+    """Days since 1970 in UTC, the time of the day as their fraction; NaN where there is no date."""
     import polars as pl
 
+    def number(pattern: str) -> pl.Series:
+        return text.str.extract(pattern).cast(pl.Float64).fill_null(0.0)
+
     days = text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False).cast(pl.Int32).cast(pl.Float64)
-    clock = (text.str.slice(11, 8) + pl.Series([":00"])).str.slice(0, 8)  # also where seconds are left out
-    time = clock.str.to_time("%H:%M:%S", strict=False).cast(pl.Int64) / _NANOSECONDS
-    return np.asarray((days + time.fill_null(0.0)).to_numpy(), dtype=np.float64)
+    minutes = 60 * number(r"[T ](\d{2}):") + number(r"[T ]\d{2}:(\d{2})") + number(r":\d{2}:(\d{2}(?:\.\d+)?)") / 60
+    sign = text.str.contains(r":.*-\d{2}:?\d{2}$").fill_null(value=False).cast(pl.Float64) * -2 + 1
+    zone = sign * (60 * number(r":.*[-+](\d{2}):?\d{2}$") + number(r":.*[-+]\d{2}:?(\d{2})$"))
+    return np.asarray((days + (minutes - zone) / 1440).to_numpy(), dtype=np.float64)

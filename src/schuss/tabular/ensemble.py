@@ -149,9 +149,11 @@ class Problem:
         return lambda p: float(w @ (((p - mean) / std - y) ** 2).mean(axis=1))
 
 
-def class_problem(table: Table, y: Places, weights: Numbers | None, target: Target) -> Problem:
-    """To tell classes: y holds class numbers [n]."""
-    rows = canonical(table, y[:, None].astype(np.float64), weights)
+def class_problem(
+    table: Table, y: Places, weights: Numbers | None, target: Target, factors: Numbers | None = None
+) -> Problem:
+    """To tell classes: y holds class numbers [n]; `factors` [n] are the weights of the rows' classes."""
+    rows = canonical(table, y[:, None].astype(np.float64), weights, factors)
     return Problem(table.take(rows.places), y[rows.places], rows.weights, rows.groups, target)
 
 

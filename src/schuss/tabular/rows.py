@@ -1,9 +1,9 @@
-"""Which rows count, and how much: a table in a canonical order, without repeats, and divided into folds.
+"""Which rows count, and how much: a table in a canonical order, and divided into folds.
 
 A training has its own order of the rows, drawn from the seed. So that the same rows give the same networks, whatever
 order they came in, and so that a row of weight 3 is the same as three equal rows, everything random begins after
-`canonical`: rows that weigh nothing are left out, equal ones are one with their weights added, and the order is that of
-their hashes.
+`canonical`: rows that weigh nothing are left out, small whole weights are so many rows, and the order is that of the
+rows' hashes.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ from schuss.tabular.columns import Table
 Numbers = NDArray[np.float64]
 Places = NDArray[np.int64]
 
+MOST_REPEATS = 10
+"""Weights that are whole numbers up to this one are numbers of equal rows; others say how much a row counts."""
+
 HEAVIEST = 4.0
-"""A row that weighs as much as several, typically, is divided into copies: one row of a large weight would make one
+"""A row that counts as much as several, typically, is divided into copies: one row of a large weight would make one
 gradient of an epoch as large. Copies never make a table more than 1 + HEAVIEST times as long."""
 
 _ODD = 0x9E3779B97F4A7C15
@@ -30,8 +33,9 @@ _ODD = 0x9E3779B97F4A7C15
 class Rows(NamedTuple):
     """Row numbers of the table given, in canonical order; the weight of each (mean 1), and its group.
 
-    Copies and rows with equal inputs are of one group, which stays in one fold: a row is never judged by a network that
-    was trained on its twin.
+    Copies of a heavy row are of one group, which stays in one fold: it is never judged by a network that was trained on
+    it. Other equal rows may lie in different folds: where few different rows are possible, as with a few categories, a
+    network must see all of them.
     """
 
     places: Places
@@ -39,13 +43,14 @@ class Rows(NamedTuple):
     groups: Places
 
 
-def canonical(table: Table, y: Numbers, weights: Numbers | None) -> Rows:
+def canonical(table: Table, y: Numbers, weights: Numbers | None, factors: Numbers | None = None) -> Rows:
     """The rows that count.
 
     Parameters
     ----------
     table, y : the inputs; the target [n, k], classes as numbers.
     weights : [n], not negative, or None if all rows count the same.
+    factors : [n], by which the weights are multiplied, but which are no numbers of rows, such as weights of classes.
 
     >>> table = Table(np.array([[5.0], [7.0], [8.0], [8.0], [9.0]]), np.zeros((5, 0), int))
     >>> rows = canonical(table, np.zeros((5, 1)), np.array([1.0, 1.0, 1.0, 2.0, 0.0]))
@@ -53,18 +58,18 @@ def canonical(table: Table, y: Numbers, weights: Numbers | None) -> Rows:
     ([5.0, 7.0, 8.0, 8.0, 8.0], [1.0, 1.0, 1.0, 1.0, 1.0])
     """
     w = np.ones(len(y)) if weights is None else weights
-    kept = np.flatnonzero(w > 0)
-    inputs = _hashes(table.codes[kept], _hashes(table.numbers[kept]))
-    whole = _hashes(y[kept], inputs)
-    order = np.lexsort((w[kept], whole, inputs))  # by weights, too: a sum of fractions depends on their order
-    inputs, whole, kept = inputs[order], whole[order], kept[order]
-    first = np.flatnonzero(np.r_[True, whole[1:] != whole[:-1]])
-    w = np.add.reduceat(w[kept], first)
+    rows = np.arange(len(y))
+    if np.array_equal(w, np.rint(w)) and w.max() <= MOST_REPEATS:
+        rows, w = np.repeat(rows, w.astype(np.int64)), np.ones(int(w.sum()))
+    w = w if factors is None else w * factors[rows]
+    rows, w = rows[w > 0], w[w > 0]
+    inputs = _hashes(table.codes, _hashes(table.numbers))
+    order = np.lexsort((w, _hashes(y, inputs)[rows]))
+    rows, w = rows[order], w[order]
     usual = max(float(np.median(w)), float(w.mean()) / HEAVIEST)
     copies = np.maximum(np.rint(w / usual), 1).astype(np.int64)
-    groups = np.unique(inputs[first], return_inverse=True)[1]
     each = np.repeat(w / copies, copies)
-    return Rows(np.repeat(kept[first], copies), each / each.mean(), np.repeat(groups, copies))
+    return Rows(np.repeat(rows, copies), each / each.mean(), np.repeat(np.arange(len(rows)), copies))
 
 
 def _hashes(values: Numbers | Places, start: NDArray[np.uint64] | None = None) -> NDArray[np.uint64]:
