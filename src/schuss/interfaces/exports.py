@@ -14,8 +14,8 @@ from schuss.tabular.ensemble import Ensemble
 from schuss.tabular.forward import recorded_prediction
 
 if TYPE_CHECKING:
-    import onnx
     import torch
+    from onnx import ModelProto
 
 OPSET = 19  # the first in which Equal compares text
 
@@ -117,7 +117,7 @@ CATEGORIES = (
 LABEL = "The most probable class: a whole number, 0 and 1 for booleans, a float64, or text, as the classes are."
 
 
-def onnx_model(ensemble: Ensemble, classes: NDArray[Any] | None) -> onnx.ModelProto:
+def onnx_model(ensemble: Ensemble, classes: NDArray[Any] | None) -> ModelProto:
     """The ensemble as an ONNX model.
 
     Inputs, each only where there are such columns; `onnx_inputs` makes them:
@@ -153,7 +153,7 @@ def onnx_model(ensemble: Ensemble, classes: NDArray[Any] | None) -> onnx.ModelPr
     kinds = {"numbers": (types.DOUBLE, NUMBERS), "categories": (types.STRING, CATEGORIES)}
     inputs = [helper.make_tensor_value_info(n, kinds[n][0], ["rows", len(c)], kinds[n][1]) for n, c in names.items()]
     graph = helper.make_graph(ops.nodes, "schuss", inputs, outputs, list(ops.constants.values()))
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="schuss")
+    model: ModelProto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="schuss")
     model.ir_version = min(model.ir_version, 10)  # what run times of the last years read
     helper.set_model_props(model, {key: json.dumps(value) for key, value in (names | meant).items()})
     model.doc_string = "\n".join(f"{n}: {kinds[n][1]} They are: {', '.join(c)}." for n, c in names.items())
