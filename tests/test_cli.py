@@ -990,6 +990,11 @@ def test_a_file_without_a_network_gets_an_ensemble(schuss: Schuss, monkeypatch: 
     assert {"fit-data.png", "fit-data-flow.png"} == {path.name for path in Path("schuss-out").iterdir()}
     result = json.loads(Path("r.json").read_text())
     assert set(result["scores"]) == {"accuracy", "log-loss"}
+    shares = np.array([sum(c for _, _, c in rows()), sum(not c for _, _, c in rows())]) / len(rows())
+    blind = result["scores_without_inputs"]
+    assert blind["accuracy"] == pytest.approx(shares.max(), abs=0.06)
+    assert blind["log-loss"] == pytest.approx(-shares @ np.log(shares), abs=0.06)
+    assert "without a look at the inputs" in ended.out
     assert sum(result["shares"].values()) == pytest.approx(1)
     new = table(Path("new.csv"), "weight,height", [(b, a) for a, b, _ in rows(5)])
     lines = list(csv.DictReader(schuss("predict", "e.schuss", new).out.splitlines()))

@@ -432,7 +432,7 @@ def test_a_folder_that_may_not_be_written_to_is_a_clear_error(run: Run, tmp_path
     [
         ("fsync", OSError(28, "No space left on device"), InvalidInput),
         ("fsync", KeyboardInterrupt(), KeyboardInterrupt),
-        ("umask", OSError(5, "Input/output error"), InvalidInput),
+        ("chmod", OSError(5, "Input/output error"), InvalidInput),
     ],
 )
 def test_a_failure_leaves_the_old_file_and_nothing_else(

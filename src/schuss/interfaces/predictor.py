@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.metrics import log_loss, root_mean_squared_error
 
 from schuss import tables, wording
@@ -101,37 +102,42 @@ def report(model: Predictor, problem: Problem, seconds: float, save: Path | None
 
 def result(model: Predictor, problem: Problem) -> dict[str, Any]:
     """How good the predictions are on the rows kept aside, and what the ensemble is made of."""
-    X, y = problem.test
-    scores = {score_name(model): float(model.score(X, y))}
-    known = np.ones(len(y), np.bool_)
-    if isinstance(model, SchussClassifier):
-        labels, p = np.asarray(y), model.predict_proba(X)
-        known = np.isin(labels, model.classes_)  # a class of one row may be among the judges alone
-        if known.any():
-            scores["log-loss"] = float(log_loss(labels[known], p[known], labels=model.classes_))
-    else:
-        scores["root mean squared error"] = float(root_mean_squared_error(y, model.predict(X)))
+    y = np.asarray(problem.test[1])
+    known = np.isin(y, model.classes_) if isinstance(model, SchussClassifier) else np.ones(len(y), np.bool_)
+    dummy = DummyClassifier() if problem.is_classes else DummyRegressor()
     seconds = sum(run.outcome.seconds for run in model.runs_)
     shares = {style: round(share, 4) for style, share in model.ensemble_.shares().items()}
     return {
         "rows": len(y),
         "rows_of_known_classes": int(known.sum()),
-        "scores": scores,
+        "scores": scores(model, problem, known),
+        "scores_without_inputs": scores(dummy.fit(*map(np.asarray, problem.train)), problem, known),
         "networks": len(model.runs_),
         "shares": shares,
         "thread_seconds": seconds,
     }
 
 
-def score_name(model: Predictor) -> str:
-    """What `score` gives."""
-    return "accuracy" if isinstance(model, SchussClassifier) else "R²"
+def scores(model: Any, problem: Problem, known: NDArray[np.bool_]) -> dict[str, float]:
+    """Of a classifier accuracy, and log-loss on the rows of known classes; of a regressor R² and the error."""
+    X, y = problem.test
+    if not problem.is_classes:
+        error = float(root_mean_squared_error(y, model.predict(X)))
+        return {"R²": float(model.score(X, y)), "root mean squared error": error}
+    found = {"accuracy": float(model.score(X, y))}
+    if known.any():  # a class of one row may be among the judges alone
+        p = model.predict_proba(X)[known]
+        found["log-loss"] = float(log_loss(np.asarray(y)[known], p, labels=model.classes_))
+    return found
 
 
 def show(found: dict[str, Any], seconds: float, output: Output) -> None:
     """The result for people."""
     facts = [("judged on", f"{found['rows']} rows kept aside")]
-    facts += [(name, wording.significant(value, 4)) for name, value in found["scores"].items()]
+    for name, value in found["scores"].items():
+        blind = wording.significant(found["scores_without_inputs"][name], 4)
+        beside = "" if name == "R²" else f" ({blind} without a look at the inputs)"  # R² is 0 then, but for chance
+        facts.append((name, f"{wording.significant(value, 4)}{beside}"))
     if found["rows_of_known_classes"] < found["rows"]:
         facts.append(("log-loss is of", f"{found['rows_of_known_classes']} rows, whose class was trained on"))
     shares = ", ".join(f"{style} {100 * share:.0f} %" for style, share in found["shares"].items())
