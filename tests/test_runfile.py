@@ -442,7 +442,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(
     path = tmp_path / "run.schuss"
     path.write_bytes(b"the old file")
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(os, failing, fail)
