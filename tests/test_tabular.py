@@ -174,6 +174,20 @@ def test_fractions_of_equal_rows_add_up_to_the_same_bits_in_any_order() -> None:
     assert rows[0] == rows[1] == rows[2]
 
 
+def test_equal_rows_are_cases_only_where_a_network_must_see_every_cell() -> None:
+    generator = np.random.default_rng(0)
+    X, y, w = generator.normal(size=(60, 2)), generator.normal(size=(60, 1)), np.tile([1.0, 4.0, 9.0], 20)
+    heavy = canonical(table_of(X), y, w)
+    assert len(np.unique(heavy.groups)) == 60
+    for place in range(60):
+        assert len(np.unique(heavy.groups[heavy.places == place])) == 1
+    once, fivefold = canonical(table_of(X), y, None), canonical(table_of(X), y, np.full(60, 5.0))
+    np.testing.assert_array_equal(once.places, fivefold.places)
+    cells = generator.integers(0, 5, (60, 2)).astype(float)  # 25 cells, each with many targets
+    for inputs, target in ((cells, y), (cells[:, :1], cells[:, :1])):
+        assert len(np.unique(canonical(table_of(inputs), target, None).groups)) == 60
+
+
 def test_weights_of_classes_are_no_numbers_of_rows() -> None:
     X, y = np.arange(4.0)[:, None], np.array([[0.0], [0.0], [0.0], [1.0]])
     rows = canonical(table_of(X), y, np.array([1.0, 2.0, 0.0, 1.0]), np.array([1.0, 1.0, 1.0, 3.0]))

@@ -77,13 +77,13 @@ def simplified(series: pl.Series) -> pl.Series:
 def parsed(series: pl.Series) -> pl.Series:
     """Turn a column of text into whole numbers, numbers or booleans, if every value reads as one.
 
-    A number with a needless zero in front, such as 01067, is a name of something, and stays text.
+    Whole numbers with a needless zero in front of some, such as 01067, are names of something, and stay text.
     """
     import polars as pl
 
     if series.dtype != pl.String or series.null_count() == len(series):
         return series
-    if series.str.contains(r"^[-+]?0\d").any():
+    if series.str.contains(r"^0\d").any() and series.str.contains(r"^\d+$").all():
         return series
     for dtype in (pl.Int64, pl.Float64):
         numbers = series.cast(dtype, strict=False)

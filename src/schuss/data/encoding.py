@@ -224,7 +224,7 @@ def numbers(series: pl.Series) -> NDArray[np.float64]:
     """The values of a numeric or boolean column as float64, NaN where missing; an error for text and infinities."""
     import polars as pl
 
-    given, series = series, parsed(series)
+    given, series = series, _numeric(series)
     if series.dtype == pl.String and series.null_count() < len(series):
         texts = series.cast(pl.Float64, strict=False).is_null() & series.is_not_null()
         row = texts.arg_max() or 0
@@ -240,6 +240,17 @@ def numbers(series: pl.Series) -> NDArray[np.float64]:
             "correct the value, or leave it empty."
         )
     return values
+
+
+def _numeric(series: pl.Series) -> pl.Series:
+    """Text as numbers, also with needless zeros in front, or as booleans, if every value reads as one."""
+    import polars as pl
+
+    if series.dtype == pl.String:
+        values = series.cast(pl.Float64, strict=False)
+        if values.null_count() == series.null_count():
+            return values
+    return parsed(series)
 
 
 def moments(values: NDArray[np.float64]) -> tuple[float, float]:

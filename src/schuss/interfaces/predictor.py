@@ -90,9 +90,9 @@ def trained(problem: Problem, seed: int, threads: int | None) -> tuple[Predictor
 
 def report(model: Predictor, problem: Problem, seconds: float, save: Path | None, output: Output) -> None:
     """What came of it, for people and machines; the estimator itself into the file `save`."""
+    found = result(model, problem)
     if save is not None:
         model.save(save)
-    found = result(model, problem)
     output.write_json(lambda: found)
     show(found, seconds, output)
     output.draw(f"fit-{problem.name}", pictures(model))

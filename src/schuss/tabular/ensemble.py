@@ -269,7 +269,7 @@ def plan_ensemble(
     """Plan an ensemble of `size` networks.
 
     They are judged on `judging` and trained on all rows if it is given; else, if the recipe has patience, each is
-    judged on a fold and trained on the other ones. Where all inputs are equal there are no folds, and no judgment.
+    judged on a fold and trained on the other ones. A single row has no folds, and no judgment.
     """
     random = np.random.default_rng(seed)
     kinds = {STYLES[style].inputs for style in styles[:size]}

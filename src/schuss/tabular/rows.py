@@ -2,8 +2,7 @@
 
 A training has its own order of the rows, drawn from the seed. So that the same rows give the same networks, whatever
 order they came in, and so that a row of weight 3 is the same as three equal rows, everything random begins after
-`canonical`: rows that weigh nothing are left out, small whole weights are so many rows, and the order is that of the
-rows' hashes.
+`canonical`: rows that weigh nothing are left out, and the order is that of the rows' hashes.
 """
 
 from __future__ import annotations
@@ -20,12 +19,17 @@ from schuss.tabular.columns import Table
 Numbers = NDArray[np.float64]
 Places = NDArray[np.int64]
 
-MOST_REPEATS = 10
-"""Weights that are whole numbers up to this one are numbers of equal rows; others say how much a row counts."""
-
 HEAVIEST = 4.0
 """A row that counts as much as several, typically, is divided into copies: one row of a large weight would make one
 gradient of an epoch as large. Copies never make a table more than 1 + HEAVIEST times as long."""
+
+FEW_INPUTS, MANY_TARGETS = 20, 1.1
+"""Where so few different inputs are, or so many different targets for each of them, equal rows are cases of their own:
+a network must see every cell of such a table. Elsewhere they are one row repeated, of which no network may see a part
+and be judged on another."""
+
+MOST_REPEATS = 10
+"""There, weights that are whole numbers up to this one are numbers of cases; others say how much a case counts."""
 
 _ODD = 0x9E3779B97F4A7C15
 
@@ -33,9 +37,7 @@ _ODD = 0x9E3779B97F4A7C15
 class Rows(NamedTuple):
     """Row numbers of the table given, in canonical order; the weight of each (mean 1), and its group.
 
-    Copies of a heavy row are of one group, which stays in one fold: it is never judged by a network that was trained on
-    it. Other equal rows may lie in different folds: where few different rows are possible, as with a few categories, a
-    network must see all of them.
+    The rows of a group stay in one fold: none is judged by a network that was trained on its copy.
     """
 
     places: Places
@@ -58,14 +60,28 @@ def canonical(table: Table, y: Numbers, weights: Numbers | None, factors: Number
     ([5.0, 7.0, 8.0, 8.0, 8.0], [1.0, 1.0, 1.0, 1.0, 1.0])
     """
     w = np.ones(len(y)) if weights is None else weights
-    rows = np.arange(len(y))
-    if np.array_equal(w, np.rint(w)) and w.max() <= MOST_REPEATS:
-        rows, w = np.repeat(rows, w.astype(np.int64)), np.ones(int(w.sum()))
-    w = w if factors is None else w * factors[rows]
-    rows, w = rows[w > 0], w[w > 0]
+    f = np.ones(len(y)) if factors is None else factors
     inputs = _hashes(table.codes, _hashes(table.numbers))
-    order = np.lexsort((w, _hashes(y, inputs)[rows]))
-    rows, w = rows[order], w[order]
+    whole = _hashes(y, inputs)
+    rows = np.flatnonzero(w * f > 0)
+    n_inputs, n_whole = (len(np.unique(hashes[rows])) for hashes in (inputs, whole))
+    if n_inputs > FEW_INPUTS and n_whole <= MANY_TARGETS * n_inputs:
+        return _copied(*_merged(rows, whole, w * f))
+    if np.array_equal(w, np.rint(w)) and w.max() <= MOST_REPEATS:
+        rows, w = np.repeat(rows, w[rows].astype(np.int64)), np.ones(len(w))
+    rows = rows[np.lexsort(((w * f)[rows], whole[rows]))]
+    return _copied(rows, (w * f)[rows])
+
+
+def _merged(rows: Places, whole: NDArray[np.uint64], w: Numbers) -> tuple[Places, Numbers]:
+    """One of each of the equal rows, with their weights added."""
+    rows = rows[np.lexsort((w[rows], whole[rows]))]  # by weights, too: a sum of fractions depends on their order
+    first = np.flatnonzero(np.r_[True, whole[rows][1:] != whole[rows][:-1]])
+    return rows[first], np.add.reduceat(w[rows], first)
+
+
+def _copied(rows: Places, w: Numbers) -> Rows:
+    """Heavy rows in copies, which are a group."""
     usual = max(float(np.median(w)), float(w.mean()) / HEAVIEST)
     copies = np.maximum(np.rint(w / usual), 1).astype(np.int64)
     each = np.repeat(w / copies, copies)
