@@ -129,17 +129,14 @@ def _columns(numbers: Any, text: Any) -> Any:
     )
 
 
-class CatBoost:
-    """CatBoost as its authors run it: defaults, text columns as they are."""
+class TextAsItIs:
+    """A model whose `fit` is told which columns are text, by an argument called `named`."""
 
-    def __init__(self, is_classes: bool, seed: int) -> None:
-        from catboost import CatBoostClassifier, CatBoostRegressor
+    def __init__(self, model: Any, named: str) -> None:
+        self.model, self.named = model, named
 
-        kind = CatBoostClassifier if is_classes else CatBoostRegressor
-        self.model = kind(random_seed=seed, verbose=0, allow_writing_files=False)
-
-    def fit(self, X: pd.DataFrame, y: NDArray[Any]) -> CatBoost:
-        self.model.fit(X, y, cat_features=_text_columns(X))
+    def fit(self, X: pd.DataFrame, y: NDArray[Any]) -> TextAsItIs:
+        self.model.fit(X, y, **{self.named: _text_columns(X)})
         return self
 
     def predict(self, X: pd.DataFrame) -> NDArray[Any]:
@@ -149,24 +146,21 @@ class CatBoost:
         return np.asarray(self.model.predict_proba(X))
 
 
-class RealMLP:
-    """RealMLP with its tuned defaults (Holzmüller et al., 2024), as pytabkit has it: text columns as categories."""
+def _catboost(is_classes: bool, seed: int) -> Any:
+    """CatBoost as its authors run it: with its defaults."""
+    from catboost import CatBoostClassifier, CatBoostRegressor
 
-    def __init__(self, is_classes: bool, seed: int) -> None:
-        from pytabkit import RealMLP_TD_Classifier, RealMLP_TD_Regressor
+    kind = CatBoostClassifier if is_classes else CatBoostRegressor
+    return TextAsItIs(kind(random_seed=seed, verbose=0, allow_writing_files=False), "cat_features")
 
-        logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-        self.model = (RealMLP_TD_Classifier if is_classes else RealMLP_TD_Regressor)(random_state=seed, device="cpu")
 
-    def fit(self, X: pd.DataFrame, y: NDArray[Any]) -> RealMLP:
-        self.model.fit(X, y, cat_col_names=_text_columns(X))
-        return self
+def _realmlp(is_classes: bool, seed: int) -> Any:
+    """RealMLP with its tuned defaults (Holzmüller et al., 2024), as pytabkit has it."""
+    from pytabkit import RealMLP_TD_Classifier, RealMLP_TD_Regressor
 
-    def predict(self, X: pd.DataFrame) -> NDArray[Any]:
-        return np.asarray(self.model.predict(X)).ravel()
-
-    def predict_proba(self, X: pd.DataFrame) -> NDArray[Any]:
-        return np.asarray(self.model.predict_proba(X))
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    kind = RealMLP_TD_Classifier if is_classes else RealMLP_TD_Regressor
+    return TextAsItIs(kind(random_state=seed, device="cpu"), "cat_col_names")
 
 
 def _text_columns(X: pd.DataFrame) -> list[str]:
@@ -198,9 +192,9 @@ METHODS: dict[str, Callable[[bool, int], Any]] = {
     "ExtraTrees": lambda is_classes, seed: _ordinal(
         (ExtraTreesClassifier if is_classes else ExtraTreesRegressor)(300, random_state=seed, n_jobs=-1)
     ),
-    CATBOOST: CatBoost,
+    CATBOOST: _catboost,
     "LightGBM": _lightgbm,
-    "RealMLP": RealMLP,
+    "RealMLP": _realmlp,
 }
 NEEDS = {CATBOOST: "catboost", "LightGBM": "lightgbm", "RealMLP": "pytabkit"}
 
