@@ -124,8 +124,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no 
         y
             Classes [n]; for a regression numbers, [n] or [n, k].
         sample_weight
-            [n]; whole weights up to 10 are numbers of rows: a row of weight 2 is the same as two rows. Of others only
-            the proportions count.
+            [n]; a row of weight 2 is the same as two rows (docs/estimators.md says how far).
         eval_set
             (X, y) that the networks are judged on, in place of folds: all of them train on all rows of X.
 
@@ -523,7 +522,7 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
 
     def _first_problem(self, table: Table, y: Any, sample_weight: Any, classes: Any = None) -> Problem:
         name, y = target_names(y, 1), labels(table, y)
-        known = y[self._counts(y, sample_weight)] if classes is None else classes
+        known = y[self._weights(y, sample_weight)[-1]] if classes is None else classes
         self.classes_ = np.unique(known)  # a class of no weight is none
         if len(self.classes_) < 2:
             raise InvalidInput(
@@ -534,23 +533,23 @@ class SchussClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
 
     def _further_problem(self, table: Table, y: Any, sample_weight: Any, target: Target) -> Problem:
         y = labels(table, y)
-        unknown = np.setdiff1d(y[self._counts(y, sample_weight)], self.classes_)
+        weights, factors, counting = self._weights(y, sample_weight)
+        unknown = np.setdiff1d(y[counting], self.classes_)
         if len(unknown):
             raise InvalidInput(
                 f"there is the class {unknown.tolist()[0]!r} in y, which is not among the known classes."
             )
         codes = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)  # any for rows of no weight
-        weights = row_weights(sample_weight, len(y))
-        return class_problem(table, codes, weights, target, class_factors(self.class_weight, y, weights))
+        return class_problem(table, codes, weights, target, factors)
 
-    def _counts(self, y: NDArray[Any], sample_weight: Any) -> NDArray[np.bool_]:
-        """Whether a row has a weight."""
+    def _weights(self, y: NDArray[Any], sample_weight: Any) -> tuple[Numbers | None, Numbers | None, NDArray[np.bool_]]:
+        """The weights of the rows, those of their classes, and which rows have any."""
         weights = row_weights(sample_weight, len(y))
         factors = class_factors(self.class_weight, y, weights)
-        counts = np.ones(len(y), np.bool_)
+        counting = np.ones(len(y), np.bool_)
         for w in (weights, factors):
-            counts &= True if w is None else w > 0
-        return counts
+            counting &= True if w is None else w > 0
+        return weights, factors, counting
 
     def _loss(self, problem: Problem) -> Loss:
         loss = binary_cross_entropy if len(problem.target.classes) == 2 else softmax_cross_entropy
