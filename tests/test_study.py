@@ -107,6 +107,24 @@ def test_after_an_interrupt_the_same_call_goes_on(tmp_path: Path, whole: sc.Stud
     assert sc.open_study(path).trained == len(whole.rows)
 
 
+def test_a_reader_sees_one_moment_while_others_write(tmp_path: Path) -> None:
+    path = tmp_path / "a.study"
+    compare(path, activations=["relu"])
+    writer = sqlite3.connect(path)
+    writer.execute("PRAGMA journal_mode = WAL")  # as while a comparison goes on
+    reader = StudyFile(path, write=False)
+    comparison = reader.comparison()
+    n = len(reader.rows(comparison.id))
+    with writer:
+        writer.execute("DELETE FROM entries WHERE place > 0")
+    writer.close()
+    assert len(reader.arrays(comparison.id)) == n > 1
+    reader.close()
+    later = StudyFile(path, write=False)
+    assert len(later.arrays(comparison.id)) == 1
+    later.close()
+
+
 def test_what_is_there_is_not_trained_again(tmp_path: Path, whole: sc.Study) -> None:
     class Idle(NativeEngine):
         def train(self, plans: Any, *_: Any, **__: Any) -> Any:

@@ -114,6 +114,8 @@ class StudyFile:
             raise self._error(error) from error
 
     def _prepare(self, *, write: bool) -> None:
+        if not write:
+            self._do("BEGIN")  # all that a reader reads is of one moment, also while others go on to write
         tables = self._do("SELECT count(*) FROM sqlite_schema").fetchone()[0]
         if tables:
             self._check()
