@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -28,7 +29,7 @@ from schuss.engines.encoded import default_loss, engine_data, n_outputs, target_
 from schuss.engines.native import NativeEngine
 from schuss.engines.passes import weights
 from schuss.engines.reference import ReferenceEngine, score
-from schuss.errors import DataError, InvalidInput, seed_number
+from schuss.errors import DataError, InvalidInput, SchussWarning, seed_number
 from schuss.insight.gradient_flow import FlowHistory, hidden_flow
 from schuss.insight.preactivations import Preactivations, given
 from schuss.layers import Layer
@@ -246,8 +247,10 @@ def fit(
     data : a Dataset, or anything `load` takes.
     recipe : None is `Recipe()`, or that of the run to resume.
     seed : of the initial weights and of the order of the data; 0 if not given.
-    resume : a run to train on from, up to the recipe's epochs, bit-identically to never having stopped. Network, seed,
-        data and all of the recipe but epochs, patience and schedule must be the same.
+    resume : a run to train on from, up to the recipe's epochs. Network, seed, data and all of the recipe but epochs,
+        horizon, patience and schedule must be the same. The result is bit-identical to never having stopped where the
+        learning rates of the epochs done are those of the whole training: with the same schedule, constant and without
+        warm-up, or planned over the same horizon. Otherwise a SchussWarning says so.
     threads : None takes all cores; the result does not depend on it.
 
     Raises
@@ -265,6 +268,7 @@ def fit(
     job = Job(network or mlp(), recipe or Recipe(), seed or 0)
     if resume is not None:
         _check_resumable(job, dataset, resume)
+        _warn_of_other_rates(job.recipe, resume)
     state = None if resume is None else _resumed(resume.outcome.state, job.recipe)
     jobs = [replace(job, start=state)]
     ((_, run),) = train_jobs(jobs, dataset, engine=engine, threads=threads, progress=progress)
@@ -359,7 +363,7 @@ def _work(pairs: Sequence[tuple[Job, Dataset]]) -> Work:
 
 def updates_of(job: Job, rows: int) -> int:
     """How many updates a job makes at most, trained on so many rows."""
-    return _steps(rows, job.recipe) - (0 if job.start is None else job.start.step)
+    return _steps(rows, job.recipe.epochs, job.recipe) - (0 if job.start is None else job.start.step)
 
 
 def find_engine(engine: EngineName | Engine, threads: int | None = None) -> Engine:
@@ -373,6 +377,7 @@ def find_engine(engine: EngineName | Engine, threads: int | None = None) -> Engi
     return engine
 
 
+MOST_UPDATES = 2**28  # of one training: their learning rates take 2 GB
 _SHARED = 1024  # at most so many different plans are kept in mind: each has a learning rate for every step
 
 
@@ -427,7 +432,7 @@ class _Plans:
             Run, network=job.network, recipe=job.recipe, loss=loss, layers=plan.keywords["layers"],
             encoding=data.encoding, fingerprint=data.fingerprint,
         )  # fmt: skip
-        return _Shared(job.network, job.recipe, plan, run, _steps(len(data.train), job.recipe))
+        return _Shared(job.network, job.recipe, plan, run, _steps(len(data.train), job.recipe.epochs, job.recipe))
 
     def _engine_data(self, data: Dataset, loss: Loss) -> EngineData:
         """The data set, once for all losses that compare with the same targets."""
@@ -469,9 +474,21 @@ def _loss(job: Job, data: Dataset) -> Loss:
     return loss
 
 
-def _steps(rows: int, recipe: Recipe) -> int:
-    """Updates of a whole training."""
-    return -(-rows // min(recipe.batch_size or rows, rows)) * recipe.epochs
+def _steps(rows: int, epochs: int, recipe: Recipe) -> int:
+    """Updates of so many epochs; InvalidInput if there is no memory for a learning rate of each."""
+    in_an_epoch = -(-rows // min(recipe.batch_size or rows, rows))
+    if in_an_epoch * epochs > MOST_UPDATES:
+        raise InvalidInput(
+            f"a training has at most {MOST_UPDATES:,} updates, but {epochs:,} epochs of {in_an_epoch:,} make "
+            f"{in_an_epoch * epochs:,}; train for fewer epochs, or take larger batches."
+        )
+    return in_an_epoch * epochs
+
+
+def _learning_rates(rows: int, recipe: Recipe) -> NDArray[np.float64]:
+    """The rate of every step: as planned over the horizon, of which the epochs may be the beginning."""
+    planned = recipe.schedule.factors(_steps(rows, recipe.planned_epochs, recipe))
+    return recipe.optimizer.lr * planned[: _steps(rows, recipe.epochs, recipe)]
 
 
 def _all_but_seed(job: Job, loss: Loss, data: Dataset) -> partial[Plan]:
@@ -481,7 +498,7 @@ def _all_but_seed(job: Job, loss: Loss, data: Dataset) -> partial[Plan]:
         layers=job.network.layers(data.n_inputs, n_outputs(data, loss)),
         loss=loss,
         optimizer=recipe.optimizer,
-        learning_rates=recipe.optimizer.lr * recipe.schedule.factors(_steps(rows, recipe)),
+        learning_rates=_learning_rates(rows, recipe),
         batch_size=min(recipe.batch_size or rows, rows),
         epochs=recipe.epochs,
         patience=recipe.patience,
@@ -518,6 +535,24 @@ def _check_resumable(job: Job, data: Dataset, run: Run) -> None:
         raise InvalidInput(
             f"this run has done {run.outcome.state.epoch} epochs and the recipe asks for {job.recipe.epochs} in all; "
             "ask for more epochs to train on."
+        )
+
+
+def _warn_of_other_rates(recipe: Recipe, run: Run) -> None:
+    """Say where the epochs done had other learning rates than the whole training would have given them."""
+    before, done = run.recipe, run.outcome.state.step
+    in_an_epoch = done // max(run.outcome.state.epoch, 1)
+
+    def rates(recipe: Recipe) -> NDArray[np.float64]:
+        return recipe.optimizer.lr * recipe.schedule.factors(in_an_epoch * recipe.planned_epochs)[:done]
+
+    if not np.array_equal(rates(recipe), rates(before)):
+        warnings.warn(
+            f"the learning rates of the {run.outcome.state.epoch} epochs done were planned over {before.planned_epochs} "
+            f"epochs by {before.schedule}, those to come are planned over {recipe.planned_epochs} by {recipe.schedule}: "
+            "the result is not that of a training in one go. To train on later, state the horizon from the start.",
+            SchussWarning,
+            stacklevel=3,
         )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,7 +21,7 @@ from schuss import runfile, tables
 from schuss.comparison.protocol import ACTIVATIONS, OPTIMIZERS
 from schuss.data.problems import PROBLEMS, built_in
 from schuss.descent import LANDSCAPES
-from schuss.errors import InvalidInput, positive_integer
+from schuss.errors import InvalidInput, SchussWarning, positive_integer
 from schuss.interfaces import describe
 from schuss.interfaces.cluster import on_dask
 from schuss.interfaces.options import (
@@ -38,6 +39,7 @@ from schuss.interfaces.options import (
     Dropout,
     Dropouts,
     Fix,
+    Horizon,
     Init,
     Inits,
     Json,
@@ -89,6 +91,7 @@ from schuss.interfaces.options import (
 from schuss.interfaces.output import STDOUT, Output, Picture, csv_text, predicted_columns
 from schuss.interfaces.progress import shown_progress, shown_standing
 from schuss.interfaces.userfiles import with_own
+from schuss.layers import MOST_LAYERS, MOST_UNITS
 from schuss.writing import file_stem, write_atomically
 
 if TYPE_CHECKING:
@@ -119,6 +122,7 @@ def main() -> None:
         if getattr(sys, name) is None:  # closed by who started this, as with >&-
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
         getattr(sys, name).reconfigure(errors="replace")  # a terminal without δ shows a ?
+    warnings.showwarning = _note
     try:
         app()
     except sc.SchussError as error:
@@ -129,6 +133,17 @@ def main() -> None:
         fail(f"{error.strerror or error}.")
     finally:
         _flush()
+
+
+_show_warning = warnings.showwarning
+
+
+def _note(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Print a warning of schuss as what it is to a user, a note."""
+    if issubclass(category, SchussWarning):
+        typer.echo(f"note: {message}", err=True)
+    else:
+        _show_warning(message, category, *where)
 
 
 def _flush() -> None:
@@ -273,6 +288,7 @@ def fit(
     epochs: MaybeEpochs = None,
     loss: MaybeLoss = None,
     schedule: MaybeSchedule = None,
+    horizon: Horizon = None,
     patience: Patience = None,
     clip_norm: ClipNorm = None,
     save: Save = None,
@@ -296,7 +312,7 @@ def fit(
     output = Output(json, folder(plot, out), [save], [data])
     described = (
         activation, depth, width, init, norm, residual or None, dropout, optimizer, lr, batch_size, epochs, loss,
-        schedule, patience, clip_norm, resume,
+        schedule, horizon, patience, clip_norm, resume,
     )  # fmt: skip
     if data not in PROBLEMS and all(option is None for option in described):
         from schuss.interfaces import predictor
@@ -314,7 +330,8 @@ def fit(
     )  # fmt: skip
     recipe = _recipe(
         before, optimizer, lr,
-        batch_size=batch_size, epochs=epochs, loss=loss, schedule=schedule, patience=patience, clip_norm=clip_norm,
+        batch_size=batch_size, epochs=epochs, loss=loss, schedule=schedule, horizon=horizon, patience=patience,
+        clip_norm=clip_norm,
     )  # fmt: skip
     dataset = sc.load(data, target, task=task)
     output.show_data(dataset)
@@ -346,8 +363,8 @@ def _network(before: sc.Run | None, **wanted: Any) -> sc.Network:
     given = {name: value for name, value in wanted.items() if value is not None}
     if before is not None and not given:
         return before.network
-    depth = positive_integer("depth", given.pop("depth", 4))
-    hidden = [positive_integer("width", given.pop("width", 64))] * depth
+    depth = positive_integer("depth", given.pop("depth", 4), MOST_LAYERS)
+    hidden = [positive_integer("width", given.pop("width", 64), MOST_UNITS)] * depth
     if "activation" in given:
         (given["activation"],) = with_own("activation", [given["activation"]])
     return sc.mlp(hidden, **given)
