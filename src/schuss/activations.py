@@ -174,9 +174,15 @@ def activation(function: Callable[..., Expression]) -> Activation:
     Keyword-only arguments become hyper-parameters. FormulaError if the function cannot be recorded.
     """
     formula, called = formula_of("an activation", function, ["z"])
-    return Activation(
-        name=function.__name__, formula=formula, description=description(function), **called.hyperparameters
+    return _differentiable(
+        Activation(name=function.__name__, formula=formula, description=description(function), **called.hyperparameters)
     )
+
+
+def _differentiable(phi: Activation) -> Activation:
+    """The activation, whose slope exists: a FormulaError comes now, not in the middle of a population."""
+    phi.derivative  # noqa: B018
+    return phi
 
 
 def find_activation(wanted: str | Activation) -> Activation:
@@ -201,9 +207,8 @@ def find_activation(wanted: str | Activation) -> Activation:
 def formula_activation(formula: str, name: str) -> Activation:
     """An activation from a formula of z, such as "z * sigmoid(1.7 * z)"; built-in activations may be used by name."""
     known: dict[str, Callable[..., Any]] = {**ACTIVATIONS, **expressions.FUNCTIONS}
-    return Activation(
-        name=name, formula=formulas.parse(formula.strip(), ["z"], known), description=f"{name} = {formula.strip()}"
-    )
+    parsed = formulas.parse(formula.strip(), ["z"], known)
+    return _differentiable(Activation(name=name, formula=parsed, description=f"{name} = {formula.strip()}"))
 
 
 # ---------------------------------------------------------------------------------------------- tailored activations

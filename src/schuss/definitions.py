@@ -174,7 +174,7 @@ def recorded(function: Callable[..., Any]) -> tuple[Expression, ...]:
         return tuple(x if isinstance(x, Expression) else constant(x) for x in results)
     except FormulaError as error:
         raise FormulaError(f"{function.__name__} cannot be recorded: {error}") from error
-    except TypeError as error:
+    except (TypeError, ArithmeticError) as error:
         raise FormulaError(
             f"{function.__name__} cannot be recorded ({error}); use arithmetic and the functions of schuss.expressions "
             "or NumPy's, which also work on symbols."

@@ -153,6 +153,11 @@ class Expression:
             raise _refused(f"np.{ufunc.__name__}.{method}")
         if options:
             raise _refused(f"np.{ufunc.__name__} with {', '.join(options)}")
+        if isinstance(recorded, Function) and any(map(_is_mask, inputs)) and ufunc not in (np.maximum, np.minimum):
+            raise FormulaError(
+                f"NumPy computes {ufunc.__name__} of a comparison in half precision, or not at all; "
+                f"write np.{ufunc.__name__}(where(a > b, 1.0, 0.0))."
+            )
         return recorded(*(x if isinstance(x, Expression) else constant(x) for x in inputs))
 
     def __array_function__(
@@ -225,7 +230,7 @@ def symbol(name: str) -> Expression:
 def constant(value: Any) -> Expression:
     """A finite number inside an expression; FormulaError for anything else."""
     try:
-        is_number = not isinstance(value, str) and np.ndim(value) == 0
+        is_number = not (isinstance(value, str) or np.iscomplexobj(value)) and np.ndim(value) == 0
         number = float(value) + 0.0 if is_number else math.nan  # + 0.0: zero has no sign in a formula
     except OverflowError:
         raise FormulaError("a formula is made of finite numbers, but contains a whole number beyond 1.8e308.") from None
@@ -242,6 +247,8 @@ def record(operation: str, *operands: Operand) -> Expression:
     if all(x.operation == "constant" for x in arguments):
         folded = evaluate(Expression(operation, arguments), {})
         return constant(float(folded))
+    if operation == "div" and arguments[1] is _ZERO:
+        raise FormulaError("a formula is made of finite numbers, but divides by zero.")
     simple = _simplified(operation, arguments)
     return Expression(operation, arguments) if simple is None else simple
 
@@ -346,8 +353,10 @@ class Function:
             )
         if any(isinstance(x, Expression) for x in operands):
             return record(self.operation, *operands)
+        # NumPy's functions of booleans are half precise, or missing; a comparison is 0.0 or 1.0 here.
+        numbers = [x.astype(np.float64) if getattr(x, "dtype", None) == np.bool_ else x for x in operands]
         with np.errstate(all="ignore"):
-            return _EVALUATE[self.operation](*operands)
+            return _EVALUATE[self.operation](*numbers)
 
     def __repr__(self) -> str:
         return f"<function {self.operation} of the formula language>"
@@ -375,7 +384,7 @@ _UFUNCS: dict[np.ufunc, Callable[..., Expression]] = {
     np.sign: sign, np.floor: floor, np.maximum: maximum, np.minimum: minimum, np.hypot: hypot, np.absolute: abs,
     np.fabs: abs, np.positive: operator.pos, np.negative: operator.neg, np.add: operator.add,
     np.subtract: operator.sub, np.multiply: operator.mul, np.divide: operator.truediv, np.power: operator.pow,
-    np.square: lambda a: a * a, np.reciprocal: lambda a: 1 / a,
+    np.square: lambda a: a * a,
     np.less: operator.lt, np.less_equal: operator.le, np.greater: operator.gt, np.greater_equal: operator.ge,
     np.equal: operator.eq, np.not_equal: operator.ne, np.bitwise_and: operator.and_, np.bitwise_or: operator.or_,
     np.invert: operator.invert,

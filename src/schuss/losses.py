@@ -118,7 +118,9 @@ def loss(function: Callable[..., Expression] | None = None, *, threshold: float 
     if function is None:
         return lambda price: replace(loss(price), threshold=threshold)
     formula, called = formula_of("a loss", function, ["prediction", "target"])
-    return Loss(name=function.__name__, formula=formula, description=description(function), **called.hyperparameters)
+    new = Loss(name=function.__name__, formula=formula, description=description(function), **called.hyperparameters)
+    new.derivative  # noqa: B018 (a FormulaError comes now, not in the middle of a population)
+    return new
 
 
 def find_loss(wanted: str | Loss) -> Loss:

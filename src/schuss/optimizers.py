@@ -215,7 +215,9 @@ def nesterov(w: Expression, g: Expression, v: Expression, *, lr: Positive = 0.01
 
 
 @optimizer(search=(1e-3, 1.0))
-def adagrad(w: Expression, g: Expression, s: Expression, *, lr: Positive = 0.01, epsilon: NonNegative = 1e-10) -> Update:
+def adagrad(
+    w: Expression, g: Expression, s: Expression, *, lr: Positive = 0.01, epsilon: NonNegative = 1e-10
+) -> Update:
     """A step size of its own for each weight, smaller the more it has moved (Duchi et al., 2011).
 
     ε stands outside the root and s starts at 0, as in PyTorch; Keras has √(s + ε), and s starts at 0.1.
@@ -226,7 +228,13 @@ def adagrad(w: Expression, g: Expression, s: Expression, *, lr: Positive = 0.01,
 
 @optimizer(search=(1e-4, 1e-1))
 def rmsprop(
-    w: Expression, g: Expression, s: Expression, *, lr: Positive = 0.01, decay: Fraction = 0.99, epsilon: NonNegative = 1e-8
+    w: Expression,
+    g: Expression,
+    s: Expression,
+    *,
+    lr: Positive = 0.01,
+    decay: Fraction = 0.99,
+    epsilon: NonNegative = 1e-8,
 ) -> Update:
     """Adagrad that forgets, so that its steps do not die out (Hinton, 2012); `decay` is PyTorch's alpha.
 

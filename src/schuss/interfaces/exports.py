@@ -220,7 +220,9 @@ class _OnnxOperations:
                 return self.compute("log", self.compute("add", *operands, self._number(1)))
             case "normal_cdf":
                 scaled = self.compute("mul", *operands, self._number(math.sqrt(0.5)))
-                return self.compute("mul", self._number(0.5), self.compute("add", self._number(1), self.node("Erf", [scaled])))
+                return self.compute(
+                    "mul", self._number(0.5), self.compute("add", self._number(1), self.node("Erf", [scaled]))
+                )
             case "normal_pdf":
                 exponent = self.compute("mul", self._number(-0.5), self.compute("mul", *operands, *operands))
                 density = self._number(1 / math.sqrt(2 * math.pi))
