@@ -27,7 +27,7 @@ from schuss.data import Dataset, load
 from schuss.engines import Outcome, Plan
 from schuss.engines.reference import ReferenceEngine
 from schuss.errors import InvalidInput, UnknownName
-from schuss.expressions import Expression, sign
+from schuss.language.expressions import Expression, sign
 from schuss.optimizers import OPTIMIZERS as RULES
 from schuss.optimizers import Update, optimizer
 

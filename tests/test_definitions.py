@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from schuss.activations import ACTIVATIONS
 from schuss.definitions import configured, label, lookup, names_of, recorded, signature
 from schuss.errors import FormulaError, InvalidInput, UnknownName
-from schuss.expressions import Expression, constant, symbol
+from schuss.language.expressions import Expression, constant, symbol
 
 
 def rule(w: Expression, g: Expression, *, lr: float = 0.1, beta: float = 2) -> Expression:

@@ -13,7 +13,7 @@ from importlib import import_module as _import_module
 from importlib.metadata import version as _version
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from schuss import activations, expressions, initializers, losses, optimizers, schedules
+from schuss import activations, initializers, losses, optimizers, schedules
 from schuss.activations import (
     Activation,
     activation,
@@ -42,36 +42,28 @@ from schuss.activations import (
     tanh_shrink,
 )
 from schuss.comparison.protocol import Interrupted, compare
+from schuss.comparison.result import Study, open_study
 from schuss.comparison.session import Standing
-from schuss.comparison.study import Study, open_study
 from schuss.data import Dataset, Encoding, Part, load
+from schuss.diagnosis import Diagnosis, Finding, VisitInterrupted, doctor
 from schuss.errors import SchussError
+from schuss.gradient.flow import FlowHistory, GradientFlow, flow
+from schuss.gradient.preactivations import preactivations
 from schuss.initializers import Initializer, initializer
-from schuss.insight.diagnosis import Diagnosis, Finding, VisitInterrupted, doctor
-from schuss.insight.gradient_flow import FlowHistory, GradientFlow, flow
-from schuss.insight.preactivations import preactivations
+from schuss.language import expressions
 from schuss.layers import BatchNorm, Dense, Dropout, LayerNorm, Residual, RMSNorm
 from schuss.losses import Loss, loss
 from schuss.network import Network, mlp
-from schuss.optimizers import (
-    Optimizer,
-    adagrad,
-    adam,
-    adamw,
-    gd,
-    momentum,
-    nesterov,
-    optimizer,
-    rmsprop,
-    sgd,
-)
+from schuss.optimizers import Optimizer, adagrad, adam, adamw, gd, momentum, nesterov, optimizer, rmsprop, sgd
 from schuss.recipe import Recipe
 from schuss.schedules import Schedule, schedule
-from schuss.training import Job, Progress, Run, fit, fit_groups, fit_many, load_run
+from schuss.training.fit import fit, fit_groups, fit_many
+from schuss.training.jobs import Job, Progress
+from schuss.training.run import Run, load_run
 
 if _TYPE_CHECKING:
-    from schuss.interfaces.estimators import SchussClassifier, SchussRegressor
-    from schuss.interfaces.search import SchussSearchCV
+    from schuss.estimators.estimators import SchussClassifier, SchussRegressor
+    from schuss.estimators.search import SchussSearchCV
 
 __version__ = _version("schuss")
 
@@ -95,7 +87,7 @@ _ESTIMATORS = {"SchussClassifier": "estimators", "SchussRegressor": "estimators"
 def __getattr__(name: str) -> object:
     """The estimators are imported when they are asked for: scikit-learn takes longer to import than all the rest."""
     if name in _ESTIMATORS:
-        return getattr(_import_module(f"schuss.interfaces.{_ESTIMATORS[name]}"), name)
+        return getattr(_import_module(f"schuss.estimators.{_ESTIMATORS[name]}"), name)
     raise AttributeError(f"module 'schuss' has no attribute '{name}'")
 
 

@@ -26,11 +26,12 @@ from typing import TYPE_CHECKING, Any, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss import charts, expressions, formulas
 from schuss.definitions import Definition, description, formula_of, lookup, names_of
 from schuss.errors import InvalidInput, positive_integer
-from schuss.expressions import Expression, Operand, erf, exp, expm1, log1p, maximum, minimum, sqrt, where
-from schuss.programs import Program, compile_program
+from schuss.language import expressions, formulas
+from schuss.language.expressions import Expression, Operand, erf, exp, expm1, log1p, maximum, minimum, sqrt, where
+from schuss.language.programs import Program, compile_program
+from schuss.show import charts
 from schuss.tailoring import tailored_numbers, tailored_slope
 
 if TYPE_CHECKING:

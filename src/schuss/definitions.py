@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeAlias, TypeVar
 
 from schuss.errors import FormulaError, InvalidInput, finite_number, positive_number, unknown_name
-from schuss.expressions import Expression, constant, substitute, symbol
+from schuss.language.expressions import Expression, constant, substitute, symbol
 
 Settings: TypeAlias = tuple[tuple[str, float], ...]  # hyper-parameters with their values, hashable, in order
 

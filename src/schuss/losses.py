@@ -20,11 +20,11 @@ from typing import Any, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss import expressions
 from schuss.definitions import Definition, description, formula_of, lookup, names_of
 from schuss.errors import FormulaError, InvalidInput
-from schuss.expressions import Expression, exp, log1p, maximum, where
-from schuss.programs import Program, compile_program
+from schuss.language import expressions
+from schuss.language.expressions import Expression, exp, log1p, maximum, where
+from schuss.language.programs import Program, compile_program
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)

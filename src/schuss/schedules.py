@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss import expressions
 from schuss.definitions import Definition, description, formula_of, lookup, names_of
 from schuss.errors import InvalidInput
-from schuss.expressions import Expression, cos, floor
+from schuss.language import expressions
+from schuss.language.expressions import Expression, cos, floor
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)

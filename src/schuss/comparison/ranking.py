@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schuss.comparison.competitors import Competitor
-from schuss.comparison.groups import groups
-from schuss.comparison.intervals import bootstrap_interval, iqm
-from schuss.comparison.profiles import time_to_target
-from schuss.comparison.records import Curves, Row
+from schuss.comparison.statistics.groups import groups
+from schuss.comparison.statistics.intervals import bootstrap_interval, iqm
+from schuss.comparison.statistics.profiles import time_to_target
+from schuss.comparison.study.records import Curves, Row
 from schuss.comparison.trials import Tried, best_of
 
 Scores: TypeAlias = dict[Competitor, NDArray[np.float64]]  # [data set, seed]

@@ -8,11 +8,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from schuss import wording
 from schuss.comparison.budget import Budget
-from schuss.comparison.groups import LEVEL
 from schuss.comparison.ranking import Ranked
-from schuss.comparison.records import Row
+from schuss.comparison.statistics.groups import LEVEL
+from schuss.comparison.study.records import Row
+from schuss.show import formatting
 
 FEWEST = math.ceil(1 - math.log2(LEVEL))  # of n seeds, no test of signs has a level below 2^(1 − n)
 NAMED_AT_MOST = 3  # of those that cannot be told from the best; the table marks all of them
@@ -52,8 +52,8 @@ def verdict(study: Study) -> str:
 
 def _best(study: Study, found: Sequence[Ranked]) -> str:
     best = found[0]
-    score = wording.estimate(best.test_score, best.low, best.high)
-    rate = "" if math.isnan(best.learning_rate) else f" at learning rate {wording.rate(best.learning_rate)}"
+    score = formatting.estimate(best.test_score, best.low, best.high)
+    rate = "" if math.isnan(best.learning_rate) else f" at learning rate {formatting.rate(best.learning_rate)}"
     over = f" over {len(study.tasks)} data sets" if len(study.tasks) > 1 else ""
     return f"Best{over}: {best.competitor.label(study.axes)}{rate}, test {study.score_name} {score}."
 

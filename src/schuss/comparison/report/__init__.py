@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from schuss.comparison.groups import LEVEL
 from schuss.comparison.report.courses import speed_section, training_section
 from schuss.comparison.report.findings import EDGE
 from schuss.comparison.report.gradient import flow_section
@@ -11,7 +10,8 @@ from schuss.comparison.report.ranked import ranking_section, ranking_table
 from schuss.comparison.report.settings import details, facts
 from schuss.comparison.report.trials import map_section, rates_section, tuning_section
 from schuss.comparison.report.words import listed, networks_in_words, verdict_in_plain_words
-from schuss.pages import Page, Section, page_html, table_html
+from schuss.comparison.statistics.groups import LEVEL
+from schuss.show.pages import Page, Section, page_html, table_html
 
 __all__ = ["report_html", "summary_html"]
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from schuss.charts.training import EPOCH, loss_limits, score_limits
 from schuss.comparison.competitors import Competitor
 from schuss.comparison.report import words
 from schuss.comparison.report.findings import Band, band
 from schuss.comparison.report.parts import Part, Study
-from schuss.pages import Axis, Chart, Line, Section, Spec, line_panel
+from schuss.show.charts.training import EPOCH, loss_limits, score_limits
+from schuss.show.pages import Axis, Chart, Line, Section, Spec, line_panel
 
 Bands = Mapping[Competitor, Band]
 

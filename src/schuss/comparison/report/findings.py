@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from schuss.comparison.competitors import Competitor
-from schuss.comparison.intervals import Floats
-from schuss.comparison.records import Curves, Row
+from schuss.comparison.statistics.intervals import Floats
+from schuss.comparison.study.records import Curves, Row
 
 PANELS, LINES = 12, 10  # at most, in one chart: of more nobody makes sense
 POINTS = 40  # of a curve at most

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from schuss import wording
 from schuss.comparison.report import words
 from schuss.comparison.report.parts import Part
-from schuss.insight.gradient_flow import GradientFlow
-from schuss.pages import Axis, Chart, Line, Panel, Section, Table, line_panel
+from schuss.gradient.flow import GradientFlow
+from schuss.show import formatting
+from schuss.show.pages import Axis, Chart, Line, Panel, Section, Table, line_panel
 
 Flows = Mapping[str, GradientFlow]
 
@@ -63,11 +63,11 @@ def _table(part: Part, flows: Flows) -> Table:
     rows = [
         [
             name,
-            wording.tendency(flow.relative),
-            wording.significant(float(flow.relative[0])),
-            wording.signed(flow.decades_per_layer),
-            wording.share(float(np.max(flow["saturated"]))),
-            wording.share(float(np.max(flow["dead"]))),
+            formatting.tendency(flow.relative),
+            formatting.significant(float(flow.relative[0])),
+            formatting.signed(flow.decades_per_layer),
+            formatting.share(float(np.max(flow["saturated"]))),
+            formatting.share(float(np.max(flow["dead"]))),
         ]
         for name, flow in flows.items()
     ]

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from schuss.comparison import verdict
 from schuss.comparison.competitors import FLOW_AXES, Competitor
-from schuss.comparison.profiles import Profile
 from schuss.comparison.ranking import Ranked
-from schuss.comparison.records import Curves, Row
 from schuss.comparison.report.findings import Place, Scale, places
-from schuss.insight.gradient_flow import FlowHistory, GradientFlow
-from schuss.pages import Chart, Panel, Spec
+from schuss.comparison.statistics.profiles import Profile
+from schuss.comparison.study.records import Curves, Row
+from schuss.gradient.flow import FlowHistory, GradientFlow
+from schuss.show.pages import Chart, Panel, Spec
 
 
 class Study(verdict.Study, Protocol):

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from schuss import wording
 from schuss.comparison.competitors import Competitor
-from schuss.comparison.intervals import probability_of_improvement
 from schuss.comparison.ranking import Ranked, final_scores
 from schuss.comparison.report import words
 from schuss.comparison.report.parts import Study
-from schuss.pages import Axis, Chart, Interval, Panel, Section, Table, interval_panel
+from schuss.comparison.statistics.intervals import probability_of_improvement
+from schuss.show import formatting
+from schuss.show.pages import Axis, Chart, Interval, Panel, Section, Table, interval_panel
 
 DRAWN, LISTED = 40, 300  # competitors at most in the chart, and in the table
 AT_ONCE = 12  # rows; a longer table is folded, for the chart says the same
@@ -57,7 +57,7 @@ def _said(ranked: Ranked) -> tuple[str, str]:
     """The score in full, and the trial behind it with its losses."""
     lost = f"{ranked.diverged} of {ranked.networks} networks diverged" if ranked.diverged else ""
     rate = "" if math.isnan(ranked.learning_rate) else f"learning rate {_trial(ranked)}"
-    return wording.estimate(ranked.test_score, ranked.low, ranked.high), "; ".join(filter(None, (rate, lost)))
+    return formatting.estimate(ranked.test_score, ranked.low, ranked.high), "; ".join(filter(None, (rate, lost)))
 
 
 def ranking_table(study: Study, at_most: int) -> Table:
@@ -70,9 +70,9 @@ def ranking_table(study: Study, at_most: int) -> Table:
             f"{'=' if ranked.is_best and place > 1 else ''}{place}",
             ranked.competitor.label(study.axes),
             f"{ranked.rank:.1f}" if several else _trial(ranked),
-            wording.estimate(ranked.test_score, ranked.low, ranked.high),
-            wording.mean_and_spread(ranked.valid_score, math.nan),
-            chances.get(ranked.competitor, wording.MISSING),
+            formatting.estimate(ranked.test_score, ranked.low, ranked.high),
+            formatting.mean_and_spread(ranked.valid_score, math.nan),
+            chances.get(ranked.competitor, formatting.MISSING),
             f"{ranked.diverged} of {ranked.networks}" if ranked.diverged else "0",
         ]
         for place, ranked in enumerate(shown, 1)
@@ -95,7 +95,7 @@ def ranking_table(study: Study, at_most: int) -> Table:
 
 
 def _trial(ranked: Ranked) -> str:
-    return ", ".join(filter(None, (wording.rate(ranked.learning_rate), wording.short_formula(ranked.settings))))
+    return ", ".join(filter(None, (formatting.rate(ranked.learning_rate), formatting.short_formula(ranked.settings))))
 
 
 def _chances(study: Study, shown: Sequence[Ranked]) -> dict[Competitor, str]:

@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from schuss import wording
 from schuss.comparison.competitors import Competitor
-from schuss.comparison.groups import LEVEL
 from schuss.comparison.report import words
 from schuss.comparison.report.parts import Study
+from schuss.comparison.statistics.groups import LEVEL
+from schuss.show import formatting
 
 AT_MOST = 400_000  # characters of settings: more would make the page slow, and the study file has them all
 Facts = list[tuple[str, str]]
@@ -70,17 +70,17 @@ def _axes(study: Study) -> Facts:
     }
     lines: Facts = [("competitors", str(len(competitors)))]
     for axis in Competitor._fields:
-        values = dict.fromkeys(wording.setting(getattr(each, axis)) for each in competitors)
+        values = dict.fromkeys(formatting.setting(getattr(each, axis)) for each in competitors)
         lines.append((axis.replace("_", " "), ", ".join(values)))
     return [*lines, *((f"rule of {name}", _rule(rule)) for name, rule in rules.items()), *_formulas(study)]
 
 
 def _rule(rule: Mapping[str, Any]) -> str:
-    low, high = map(wording.rate, rule["search"])
+    low, high = map(formatting.rate, rule["search"])
     others = ", ".join(f"{name}={value:g}" for name, value in rule["settings"].items() if name != "lr")
     updates = "; ".join(f"{name} ← {text}" for name, text in zip(("w", *rule["state"]), rule["updates"], strict=True))
     batch = "; on the whole training part" if rule["full_batch"] else ""
-    return f"{wording.short_formula(updates)}. Rates from {low} to {high}{f', {others}' if others else ''}{batch}."
+    return f"{formatting.short_formula(updates)}. Rates from {low} to {high}{f', {others}' if others else ''}{batch}."
 
 
 def _formulas(study: Study) -> Facts:
@@ -90,7 +90,7 @@ def _formulas(study: Study) -> Facts:
             activation = layer.get("activation")
             if activation:
                 found.setdefault(activation["name"], activation["formula"])
-    return [(f"φ(z) of {name}", wording.short_formula(text)) for name, text in found.items()]
+    return [(f"φ(z) of {name}", formatting.short_formula(text)) for name, text in found.items()]
 
 
 def _layers(described: list[Any]) -> list[Any]:

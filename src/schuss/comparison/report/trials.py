@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from schuss import wording
-from schuss.charts.training import score_limits
 from schuss.comparison.competitors import Competitor
 from schuss.comparison.report import words
 from schuss.comparison.report.findings import EDGE, Strip, strip
 from schuss.comparison.report.parts import Part
-from schuss.pages import Axis, Cell, Chart, Line, Section, Spec, heat_panel, line_panel
+from schuss.show import formatting
+from schuss.show.charts.training import score_limits
+from schuss.show.pages import Axis, Cell, Chart, Line, Section, Spec, heat_panel, line_panel
 
 RATE = "learning rate"
 
@@ -64,8 +64,8 @@ def _span(values: Sequence[float]) -> tuple[float, float] | None:
 def _cells(part: Part, line: str, each: Strip) -> Iterator[Cell]:
     score = f"validation {part.study.score_name}"
     for row, start, end in zip(each.rows, each.bounds[:-1].tolist(), each.bounds[1:].tolist(), strict=True):
-        said = {RATE: wording.rate(row.learning_rate), score: wording.mean_and_spread(row.valid_score, math.nan)}
-        settings = {"settings": wording.short_formula(row.settings)} if row.settings else {}
+        said = {RATE: formatting.rate(row.learning_rate), score: formatting.mean_and_spread(row.valid_score, math.nan)}
+        settings = {"settings": formatting.short_formula(row.settings)} if row.settings else {}
         yield Cell(line, part.label(row.competitor), start, end, part.scale.share(row.valid_score), said | settings)
 
 
@@ -109,7 +109,7 @@ def _line(part: Part, who: Competitor) -> Line:
         np.array([row.valid_score for row in rows]),
         dots=[number for number, row in enumerate(rows) if (row.learning_rate, row.settings) == chosen],
         crosses=[row.learning_rate for row in rows if row.status == "diverged"],
-        settings=[wording.short_formula(row.settings) for row in rows],
+        settings=[formatting.short_formula(row.settings) for row in rows],
     )
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from schuss import wording
 from schuss.comparison.budget import Budget
-from schuss.comparison.groups import LEVEL
 from schuss.comparison.ranking import Ranked
+from schuss.comparison.statistics.groups import LEVEL
 from schuss.comparison.verdict import FEWEST, Study, passes, widened
-from schuss.shown import FlowShown
+from schuss.show import formatting
+from schuss.show.shown import FlowShown
 
 NAMED = 3  # of many; the tables name all
 
@@ -39,7 +39,9 @@ def verdict_in_plain_words(study: Study, expected: int) -> list[str]:
 
 def _best(study: Study, best: Ranked) -> str:
     data = listed(list(study.tasks))
-    rate = "" if math.isnan(best.learning_rate) else f" at its best learning rate, {wording.rate(best.learning_rate)},"
+    rate = (
+        "" if math.isnan(best.learning_rate) else f" at its best learning rate, {formatting.rate(best.learning_rate)},"
+    )
     name = best.competitor.label(study.axes)
     mean = " on average" if len(study.tasks) > 1 else ""
     return f"On {data}, {name} did best:{rate} it reaches a test {study.score_name} of {best.test_score:.3f}{mean}."
@@ -147,8 +149,8 @@ def losses_in_words(last: Mapping[str, float]) -> str:
         return ""
     low, high = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
     return (
-        f"In the end the training loss lies between {wording.significant(known[low])} ({low}) and "
-        f"{wording.significant(known[high])} ({high})."
+        f"In the end the training loss lies between {formatting.significant(known[low])} ({low}) and "
+        f"{formatting.significant(known[high])} ({high})."
     )
 
 
@@ -164,7 +166,7 @@ def speed_in_words(scores: Mapping[str, float], firsts: Mapping[str, float], wor
     best, first = max(scores, key=scores.__getitem__), max(firsts, key=firsts.__getitem__)
     if not scores[best]:
         return "Nobody reached the target in time."
-    start, often = f"{best} has the highest profile, {scores[best]:.2f} of 1", wording.share(firsts[first])
+    start, often = f"{best} has the highest profile, {scores[best]:.2f} of 1", formatting.share(firsts[first])
     if first == best:
         return f"{start}, and is the fastest, or as fast, on {often} of the {workloads}."
     return f"{start}; {first} is the fastest, or as fast, most often: on {often} of the {workloads}."
@@ -228,7 +230,7 @@ def chance(value: float, low: float, high: float) -> str:
     '64 (40 … 82) %'
     """
     if math.isnan(low):
-        return wording.share(value)
+        return formatting.share(value)
     return f"{100 * value:.0f} ({100 * low:.0f} … {100 * high:.0f}) %"
 
 
@@ -240,7 +242,7 @@ def percent(x: float) -> str:
     """
     if not x > 0:
         return "nothing"
-    return f"{float(f'{100 * x:.2g}'):g} %" if x >= 1e-4 else f"{wording.significant(100 * x, 1)} %"
+    return f"{float(f'{100 * x:.2g}'):g} %" if x >= 1e-4 else f"{formatting.significant(100 * x, 1)} %"
 
 
 def seeds_in_words(seeds: Iterable[int]) -> str:

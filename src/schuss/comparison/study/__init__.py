@@ -1,0 +1,1 @@
+"""What a comparison keeps, and how it is found again."""
