@@ -23,10 +23,10 @@ from studies import grid, row, study, trial
 
 import schuss as sc
 from schuss.comparison.competitors import Competitor
-from schuss.comparison.report.findings import LINES, PANELS, Scale, band, places, strip
-from schuss.comparison.report.words import verdict_in_plain_words
 from schuss.show.pages import Axis, Line, line_panel
 from schuss.show.pages.charts import colors_of
+from schuss.show.report.findings import LINES, PANELS, Scale, band, places, strip
+from schuss.show.report.words import verdict_in_plain_words
 
 NAN = math.nan
 AXES = ("activation", "optimizer")

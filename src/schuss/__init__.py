@@ -42,8 +42,8 @@ from schuss.activations import (
     tanh_shrink,
 )
 from schuss.comparison.protocol import Interrupted, compare
-from schuss.comparison.result import Study, open_study
 from schuss.comparison.session import Standing
+from schuss.comparison.study.study import Study, open_study
 from schuss.data import Dataset, Encoding, Part, load
 from schuss.diagnosis import Diagnosis, Finding, VisitInterrupted, doctor
 from schuss.errors import SchussError

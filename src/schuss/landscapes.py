@@ -70,7 +70,7 @@ class Landscape:
     minima: tuple[tuple[float, float], ...]
     noise: float
 
-    def __call__(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    def __call__(self, x: float | NDArray[np.float64], y: float | NDArray[np.float64]) -> NDArray[np.float64]:
         """The loss at (x, y), elementwise."""
         return np.asarray(expressions.evaluate(self.formula, {"x": x, "y": y}), dtype=np.float64)
 

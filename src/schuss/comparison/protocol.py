@@ -16,10 +16,10 @@ from schuss.activations import Activation
 from schuss.atomic import file_stem
 from schuss.comparison.budget import find_budget
 from schuss.comparison.competitors import Entrant, entrants
-from schuss.comparison.result import Study
 from schuss.comparison.session import Protocol, Session, StandingCallback
 from schuss.comparison.study.provenance import provenance
 from schuss.comparison.study.storage import StudyFile, place_in
+from schuss.comparison.study.study import Study
 from schuss.comparison.trials import tuned_names
 from schuss.comparison.workers import workers
 from schuss.data import Dataset, load

@@ -14,10 +14,10 @@ import numpy as np
 from schuss import descriptions
 from schuss.comparison.budget import Budget
 from schuss.comparison.competitors import Competitor, Entrant
-from schuss.comparison.ranking import tried
-from schuss.comparison.result import Study, read_study
 from schuss.comparison.study.keys import digest, network_key
+from schuss.comparison.study.ranking import tried
 from schuss.comparison.study.storage import Entry, StudyFile
+from schuss.comparison.study.study import Study, read_study
 from schuss.comparison.trials import Search, Trial, Tried, best_of
 from schuss.comparison.workers import Group, Wanted, Workers, seconds_per_epoch
 from schuss.data import Dataset

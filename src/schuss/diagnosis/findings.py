@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from schuss.diagnosis import report
+from schuss.diagnosis import thresholds
 from schuss.diagnosis.cases import Case
 from schuss.diagnosis.cures import Cure
 from schuss.diagnosis.laboratory import Measured
 from schuss.diagnosis.script import as_script
 from schuss.errors import InvalidInput
+from schuss.show import diagnosis as show
 from schuss.show.formatting import for_json
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ class Result(NamedTuple):
     valid_learned: float
     best_valid_learned: float
     first_layer: float
+
+    @property
+    def learns(self) -> bool:
+        """Whether the training removed most of the constant predictor's loss."""
+        return self.learned >= thresholds.LEARNS
 
     @classmethod
     def of(cls, measured: Measured) -> Result:
@@ -176,11 +182,11 @@ class Diagnosis:
 
     def report(self) -> list[str | Table]:
         """The report as sentences and tables for a terminal."""
-        return report.report(self)
+        return show.report(self)
 
     def table(self) -> str:
         """The report as text."""
-        return report.as_text(self)
+        return show.as_text(self)
 
     def script(self, load: str | None = None) -> str:
         """A Python script that trains the network as it was and cured, and prints both.

@@ -11,11 +11,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss.show.shown import FlowShown
+if TYPE_CHECKING:
+    from schuss.gradient.flow import GradientFlow
+
 
 MISSING = "–"
 
@@ -118,7 +121,7 @@ def short_formula(text: str) -> str:
     return re.sub(r"\d+\.\d{5,}", lambda found: f"{float(found[0]):.5g}", text)
 
 
-def slope_in_words(flow: FlowShown) -> str:
+def slope_in_words(flow: GradientFlow) -> str:
     """What the gradient does on its way back, as in "vanishes, losing 0.63 decades a layer"."""
     word, lost = tendency(flow.relative), flow.decades_per_layer
     verb = {"steady": "stays steady", "unknown": "reaches no layer"}.get(word, word)

@@ -25,10 +25,15 @@ from schuss.show.formatting import (
     slope_in_words,
     tendency,
 )
-from schuss.show.shown import ActivationShown, FlowShown, HistoryShown, OptimizerShown, PredictionShown, StudyShown
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from schuss.activations import Activation
+    from schuss.comparison.study.study import Study
+    from schuss.gradient.flow import FlowHistory, GradientFlow
+    from schuss.gradient.mean_field import MeanField
+    from schuss.optimizers import Optimizer
 
 COLUMNS_OF_AXES = 3  # a ranking with more of them would not fit into 80 columns
 WIDTH = 100  # columns of a text table, unless asked otherwise; all but long formulas fit into 80
@@ -80,7 +85,7 @@ def _text(x: object) -> str:
     return escape(str(x))
 
 
-def flow_table(flow: FlowShown) -> Table:
+def flow_table(flow: GradientFlow) -> Table:
     """One measurement, one line a layer; where all layers are alike, with a bar for the powers of ten of δ."""
     kinds = list(dict.fromkeys((layer.n_out, str(layer.activation)) for layer in flow.layers))
     is_uniform = len(kinds) == 1
@@ -109,7 +114,7 @@ def flow_table(flow: FlowShown) -> Table:
     return table
 
 
-def _flow_cells(flow: FlowShown, number: int, *, is_trained: bool) -> list[str]:
+def _flow_cells(flow: GradientFlow, number: int, *, is_trained: bool) -> list[str]:
     saturated, dead = float(flow["saturated"][number]), float(flow["dead"][number])
     return [
         *([] if flow.theory is None else [significant(float(flow.theory.relative[number]))]),
@@ -129,12 +134,12 @@ def _bar(x: float) -> str:
     return ("▸" if decades > 0 else "◂") * min(abs(decades), 12)
 
 
-def _flow_caption(flow: FlowShown) -> str:
+def _flow_caption(flow: GradientFlow) -> str:
     theory = "" if flow.theory is None else "theory: the same from φ and Var(W) alone (mean field)\n"
     return f"δ: RMS of ∂loss/∂z; in layer {len(flow.layers)} it is 1\n{theory}The gradient {slope_in_words(flow)}."
 
 
-def theory_table(theory: PredictionShown) -> Table:
+def theory_table(theory: MeanField) -> Table:
     """A mean-field prediction, one line a layer, and what a stack without end would do."""
     table = _table("Mean-field theory of the gradient flow", "\n".join(_theory_caption(theory)))
     table.add_column("layer", justify="right")
@@ -149,7 +154,7 @@ def theory_table(theory: PredictionShown) -> Table:
     return table
 
 
-def _theory_caption(theory: PredictionShown) -> list[str]:
+def _theory_caption(theory: MeanField) -> list[str]:
     n = len(theory.layers)
     lines = [
         "q: variance of z; χ: factor on δ² on its way back through the layer",
@@ -164,7 +169,7 @@ def _theory_caption(theory: PredictionShown) -> list[str]:
     return lines
 
 
-def flow_history_table(history: HistoryShown) -> Table:
+def flow_history_table(history: FlowHistory) -> Table:
     """How the flow changes through training: one line a measurement, with the first, a middle and the last layer."""
     n = len(history.measurements[0].layers)
     chosen = _chosen_layers(n, 3)
@@ -201,7 +206,7 @@ def _chosen_layers(n: int, at_most: int) -> list[int]:
     return sorted({round(x) for x in np.linspace(0, n - 1, min(n, at_most))})
 
 
-def flows_table(flows: Mapping[str, FlowShown]) -> Table:
+def flows_table(flows: Mapping[str, GradientFlow]) -> Table:
     """One line an activation: the relative δ of some layers, its slope, and the worst layer's shares."""
     depth = max((len(flow.layers) for flow in flows.values()), default=1)
     chosen = [layer for layer in _chosen_layers(depth, 5) if layer < depth - 1] or [0]
@@ -232,7 +237,7 @@ def flows_table(flows: Mapping[str, FlowShown]) -> Table:
     return table
 
 
-def ranking_table(study: StudyShown, at_most: int | None = None) -> Table:
+def ranking_table(study: Study, at_most: int | None = None) -> Table:
     """Competitors, best first, named by the axes that vary; so many of them at most."""
     several = len(study.tasks) > 1
     table = _table(
@@ -304,7 +309,7 @@ def truth_table(
     return table
 
 
-def activations_table(activations: Iterable[ActivationShown]) -> Table:
+def activations_table(activations: Iterable[Activation]) -> Table:
     """Every activation with formula, range, largest slope and source."""
     table = _table(
         "Activations",
@@ -327,7 +332,7 @@ def activations_table(activations: Iterable[ActivationShown]) -> Table:
     return table
 
 
-def optimizers_table(optimizers: Iterable[OptimizerShown]) -> Table:
+def optimizers_table(optimizers: Iterable[Optimizer]) -> Table:
     """Every optimizer with its default learning rate, the range that `compare` searches, its state and its source."""
     table = _table("Optimizers", "state: arrays kept beside the weights; `schuss optimizers NAME` shows the rule")
     table.add_column("name", no_wrap=True)

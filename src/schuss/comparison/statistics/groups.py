@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -15,6 +16,7 @@ from schuss.errors import InvalidInput, unknown_name
 # The chance that any two equals are told apart. At 0.05, more than 5 of 100 studies of equals would find a difference
 # in 4 cases of 10; at 0.02, in 1 of 65.
 LEVEL = 0.02
+FEWEST = math.ceil(1 - math.log2(LEVEL))  # of n seeds, no test of signs has a level below 2^(1 − n)
 FLIPS = 2048
 CLIPPED_AT = 3.0  # times the typical difference of the pair
 

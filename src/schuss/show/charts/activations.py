@@ -24,11 +24,12 @@ from schuss.show.charts.style import (
 )
 from schuss.show.formatting import significant
 from schuss.show.formatting import slope as slope_text
-from schuss.show.shown import ActivationDrawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from schuss.activations import Activation
 
 HEIGHT = (-1.6, 3.2)
 REACH = 4.0  # the curves are drawn for |z| up to this: 99.99 % of a standard normal z
@@ -38,7 +39,7 @@ NORMAL = "density of z ~ N(0, 1)"
 # ---------------------------------------------------------------------------------------------- the curves
 
 
-def activation_curves(phi: ActivationDrawn, ax: Axes | None = None, *, z: NDArray[Any] | None = None) -> Axes:
+def activation_curves(phi: Activation, ax: Axes | None = None, *, z: NDArray[Any] | None = None) -> Axes:
     """φ, its slope φ′ (dashed) and the density of z: that of the values given, or else a standard normal one."""
     ax = panel_in(ax)
     grid, density = _normal_density() if z is None else _density(z, _reach([z]))
@@ -51,7 +52,7 @@ def activation_curves(phi: ActivationDrawn, ax: Axes | None = None, *, z: NDArra
     return ax
 
 
-def _curves(ax: Axes, phi: ActivationDrawn, reach: float, linewidth: float = 1.8) -> None:
+def _curves(ax: Axes, phi: Activation, reach: float, linewidth: float = 1.8) -> None:
     z = np.linspace(-reach, reach, 801)
     ax.axhline(0, color=GRAY, linewidth=0.6, zorder=1)
     ax.axvline(0, color=GRAY, linewidth=0.6, zorder=1)
@@ -60,7 +61,7 @@ def _curves(ax: Axes, phi: ActivationDrawn, reach: float, linewidth: float = 1.8
     ax.set(xlim=(-reach, reach), ylim=HEIGHT)
 
 
-def _own_height(ax: Axes, phi: ActivationDrawn, reach: float) -> None:
+def _own_height(ax: Axes, phi: Activation, reach: float) -> None:
     """Limits that hold φ and φ′ where they are not far off: a sigmoid, between 0 and 1, fills the panel."""
     z = np.linspace(-reach, reach, 801)
     seen = np.clip(np.concatenate([phi(z), phi.slope(z), [0.0, 0.42]]), *HEIGHT)
@@ -68,7 +69,7 @@ def _own_height(ax: Axes, phi: ActivationDrawn, reach: float) -> None:
     ax.set_ylim(float(seen.min()) - margin, float(seen.max()) + margin)
 
 
-def gallery_figure(activations: Sequence[ActivationDrawn]) -> Figure:
+def gallery_figure(activations: Sequence[Activation]) -> Figure:
     """φ and φ′ of each activation against z, on the same axes, so that they compare."""
     columns = min(len(activations), 6 if len(activations) > 8 else 4)
     rows = math.ceil(len(activations) / columns)
@@ -88,7 +89,7 @@ def gallery_figure(activations: Sequence[ActivationDrawn]) -> Figure:
 # ---------------------------------------------------------------------------------------------- where the layers live
 
 
-def layers_figure(activations: Sequence[ActivationDrawn], z: Sequence[NDArray[Any]], title: str) -> Figure:
+def layers_figure(activations: Sequence[Activation], z: Sequence[NDArray[Any]], title: str) -> Figure:
     """Above φ and φ′, below the density of z in each layer, dark where φ is steep there and the gradient passes.
 
     Activations that differ have a column each, with the layers that use them. To the right of a density stands the root
@@ -151,7 +152,7 @@ def _density(values: NDArray[Any], reach: float) -> tuple[NDArray[np.float64], N
     return middle, smooth / max(len(known) * step, 1e-300)
 
 
-def _ridges(ax: Axes, phi: ActivationDrawn, z: Mapping[int, NDArray[Any]], shown: Sequence[int], reach: float) -> None:
+def _ridges(ax: Axes, phi: Activation, z: Mapping[int, NDArray[Any]], shown: Sequence[int], reach: float) -> None:
     """The densities one above the other, the first layer lowest, each as high as the others."""
     for place, number in enumerate(shown):
         ax.axhline(place, color=LIGHT, linewidth=0.6, zorder=0)
@@ -165,7 +166,7 @@ def _ridges(ax: Axes, phi: ActivationDrawn, z: Mapping[int, NDArray[Any]], shown
     ax.tick_params(axis="y", length=0)
 
 
-def _ridge(ax: Axes, phi: ActivationDrawn, values: NDArray[Any], place: int, reach: float) -> None:
+def _ridge(ax: Axes, phi: Activation, values: NDArray[Any], place: int, reach: float) -> None:
     """One density, colored by |φ′|, with the root mean square of φ′ beside it and what lies out of view."""
     from matplotlib import colormaps
 

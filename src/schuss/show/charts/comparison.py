@@ -28,17 +28,19 @@ from schuss.show.charts.style import (
 )
 from schuss.show.charts.training import EPOCH, loss_limits, score_limits
 from schuss.show.formatting import MISSING
-from schuss.show.shown import CompetitorShown, RowShown, StudyShown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from schuss.comparison.study.ranking import Ranked
+    from schuss.comparison.study.records import Row
+    from schuss.comparison.study.study import Study
 
 # ---------------------------------------------------------------------------------------------- the scores
 
 
-def score_table(study: StudyShown, ax: Axes | None = None) -> Axes:
+def score_table(study: Study, ax: Axes | None = None) -> Axes:
     """Test scores as a table of activations × optimizers, each at its chosen learning rate; the best is framed."""
     from matplotlib import colormaps
 
@@ -67,7 +69,7 @@ def score_table(study: StudyShown, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _names(study: StudyShown) -> tuple[list[str], list[str]]:
+def _names(study: Study) -> tuple[list[str], list[str]]:
     """The activations and the optimizers that took part, in the order in which they came."""
     activations = dict.fromkeys(row.activation for row in study.rows)
     optimizers = dict.fromkeys(row.optimizer for row in study.rows)
@@ -100,18 +102,18 @@ class _Grid(NamedTuple):
     lines: list[str]
     is_swapped: bool
 
-    def names(self, of: CompetitorShown) -> tuple[str, str]:
+    def names(self, of: Row | Ranked) -> tuple[str, str]:
         """The panel and the line that a competitor belongs to."""
         return (of.optimizer, of.activation) if self.is_swapped else (of.activation, of.optimizer)
 
 
-def _grid(study: StudyShown) -> _Grid:
+def _grid(study: Study) -> _Grid:
     activations, optimizers = _names(study)
     is_swapped = len(optimizers) == 1 < len(activations)
     return _Grid(*((optimizers, activations) if is_swapped else (activations, optimizers)), is_swapped)
 
 
-def loss_figure(study: StudyShown) -> Figure:
+def loss_figure(study: Study) -> Figure:
     """Training loss against passes over the data, each competitor at its chosen learning rate."""
     grid = _grid(study)
     title = f"Training loss on {study.data}, each at its best learning rate"
@@ -134,12 +136,12 @@ def loss_figure(study: StudyShown) -> Figure:
     return figure
 
 
-def learning_rate_figure(study: StudyShown) -> Figure:
+def learning_rate_figure(study: Study) -> Figure:
     """Validation score against the learning rate; a dot marks the chosen one, a cross one where networks diverged."""
     grid = _grid(study)
     title = f"Sensitivity to the learning rate on {study.data} (• chosen, × diverged)"
     figure, panels, line_looks = _competition(grid, title)
-    by_line: dict[tuple[str, str], dict[float, list[RowShown]]] = {}
+    by_line: dict[tuple[str, str], dict[float, list[Row]]] = {}
     for row in sorted(study.rows, key=lambda row: row.learning_rate):
         by_line.setdefault(grid.names(row), {}).setdefault(row.learning_rate, []).append(row)
     low, high = score_limits(np.array([row.valid_score for row in study.rows]))

@@ -10,19 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schuss.show.charts.style import BLUE, GRAY, heading, looks, page, panel_in, say
-from schuss.show.shown import DescentShown, LandscapeShown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from schuss.landscapes import Descent, Landscape
+
 LEVELS = 14
 MAP = ("#f7fbff", "#dbe7f3")  # from the heights to the lowest places: light enough for lines and dots of any color
 
 
-def descent_path(
-    descent: DescentShown, ax: Axes | None = None, *, beside: DescentShown | None = None, color: str = BLUE
-) -> Axes:
+def descent_path(descent: Descent, ax: Axes | None = None, *, beside: Descent | None = None, color: str = BLUE) -> Axes:
     """The path on its landscape, a dot each step, from the ring to a cross; `beside` it another one in gray."""
     ax = panel_in(ax, (5.0, 3.2))
     land = descent.landscape
@@ -43,11 +42,11 @@ def descent_path(
     return ax
 
 
-def _rate(descent: DescentShown) -> str:
+def _rate(descent: Descent) -> str:
     return f"{descent.learning_rate:g}"
 
 
-def _contours(ax: Axes, land: LandscapeShown) -> None:
+def _contours(ax: Axes, land: Landscape) -> None:
     """Lines and shades, the denser the lower, so that the floor of a valley is seen."""
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -68,7 +67,7 @@ def _path(ax: Axes, path: NDArray[np.float64], color: str, linewidth: float = 1.
 # ---------------------------------------------------------------------------------------------- pages
 
 
-def descents_figure(descents: Sequence[DescentShown]) -> Figure:
+def descents_figure(descents: Sequence[Descent]) -> Figure:
     """Many rules on one landscape, a panel each, and in the last how much of the loss is left."""
     n = len(descents) + 1
     columns = n if n < 4 else 2 if n == 4 else min((3, 4), key=lambda c: (-n % c, c))
@@ -83,7 +82,7 @@ def descents_figure(descents: Sequence[DescentShown]) -> Figure:
     return figure
 
 
-def rule_figure(descents: Sequence[DescentShown], beside: Sequence[DescentShown]) -> Figure:
+def rule_figure(descents: Sequence[Descent], beside: Sequence[Descent]) -> Figure:
     """One rule on several landscapes, with the paths `beside` it in gray, and how much of the loss is left."""
     rule, other_rule = descents[0].rule, beside[0].rule
     title = f"{rule}, and in gray {other_rule}: {_caption(descents)}"
@@ -99,7 +98,7 @@ def rule_figure(descents: Sequence[DescentShown], beside: Sequence[DescentShown]
     return figure
 
 
-def _caption(descents: Sequence[DescentShown]) -> str:
+def _caption(descents: Sequence[Descent]) -> str:
     return (
         f"{len(descents[0].path) - 1} steps from ○ toward ×, each rule at its best learning rate η. "
         "All but full-batch rules (gd) see the slope with noise."
@@ -107,7 +106,7 @@ def _caption(descents: Sequence[DescentShown]) -> str:
 
 
 def _left(
-    ax: Axes, names: Sequence[str], descents: Sequence[DescentShown], colors: Sequence[str], marker: str = "o",
+    ax: Axes, names: Sequence[str], descents: Sequence[Descent], colors: Sequence[str], marker: str = "o",
     size: float = 24,
 ) -> None:  # fmt: skip
     """The loss above the lowest place at the end of each descent, on a log axis."""
@@ -126,13 +125,13 @@ def _left(
     heading(ax, "loss left at the end")
 
 
-def _losses_left(descents: Sequence[DescentShown]) -> NDArray[np.float64]:
+def _losses_left(descents: Sequence[Descent]) -> NDArray[np.float64]:
     """NaN where a rule was thrown out, and a millionth where less is left."""
     ends = np.array([descent.end - _lowest(descent.landscape) for descent in descents])
     return np.where(np.isfinite(ends), np.maximum(ends, 1e-6), math.nan)
 
 
-def _decades(descents: Sequence[DescentShown]) -> tuple[float, float]:
+def _decades(descents: Sequence[Descent]) -> tuple[float, float]:
     """Whole powers of ten that hold what is left."""
     left = np.log10(_losses_left(descents))
     known = left[np.isfinite(left)]
@@ -141,5 +140,5 @@ def _decades(descents: Sequence[DescentShown]) -> tuple[float, float]:
     return 10.0 ** math.floor(known.min() - 0.1), 10.0 ** math.ceil(known.max() + 0.1)
 
 
-def _lowest(land: LandscapeShown) -> float:
+def _lowest(land: Landscape) -> float:
     return min(float(land(x, y)) for x, y in land.minima)

@@ -27,7 +27,6 @@ from schuss.show.charts.style import (
     say,
 )
 from schuss.show.formatting import slope_in_words
-from schuss.show.shown import FlowShown, HistoryShown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,13 +35,15 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap, Normalize
     from matplotlib.figure import Figure
 
+    from schuss.gradient.flow import FlowHistory, GradientFlow
+
 RELATIVE = "δ relative to the last hidden layer"
 
 
 # ---------------------------------------------------------------------------------------------- one measurement
 
 
-def flow_profile(flow: FlowShown, ax: Axes | None = None) -> Axes:
+def flow_profile(flow: GradientFlow, ax: Axes | None = None) -> Axes:
     """δ relative to the last hidden layer against the layer: markers measured, a line where there is a theory."""
     ax = panel_in(ax)
     number = np.arange(1, len(flow.layers) + 1)
@@ -62,7 +63,7 @@ def flow_profile(flow: FlowShown, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def flow_figure(flow: FlowShown) -> Figure:
+def flow_figure(flow: GradientFlow) -> Figure:
     """One measurement against the layer: δ, the weight gradient, the signal, and saturated and dead units."""
     number = np.arange(1, len(flow.layers) + 1)
     when = "at initialization" if flow.epoch == 0 else f"after epoch {flow.epoch}"
@@ -83,7 +84,7 @@ def flow_figure(flow: FlowShown) -> Figure:
     return figure
 
 
-def _names(flow: FlowShown) -> str:
+def _names(flow: GradientFlow) -> str:
     return ", ".join(dict.fromkeys(str(layer.activation) for layer in flow.layers))
 
 
@@ -95,11 +96,11 @@ def _profile(panel: Axes, number: NDArray[np.int64], lines: Mapping[str, NDArray
     panel.set_ylabel(label)
 
 
-def flow_profiles(flows: Mapping[str, FlowShown], ax: Axes | None = None) -> Axes:
+def flow_profiles(flows: Mapping[str, GradientFlow], ax: Axes | None = None) -> Axes:
     """The relative δ against the layer, a line for each activation, the steadiest named first."""
     ax = panel_in(ax, (6.6, 3.8))
 
-    def first(item: tuple[str, FlowShown]) -> float:
+    def first(item: tuple[str, GradientFlow]) -> float:
         x = float(item[1].relative[0])
         return -math.inf if math.isnan(x) else x
 
@@ -121,7 +122,7 @@ def flow_profiles(flows: Mapping[str, FlowShown], ax: Axes | None = None) -> Axe
 # ---------------------------------------------------------------------------------------------- through training
 
 
-def flow_map(history: HistoryShown, ax: Axes | None = None) -> Axes:
+def flow_map(history: FlowHistory, ax: Axes | None = None) -> Axes:
     """δ relative to the last hidden layer as a map of layers × measurements.
 
     White is steady; the darker blue, the more has vanished; orange and hatched is what explodes.
@@ -132,7 +133,7 @@ def flow_map(history: HistoryShown, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def flow_history_figure(history: HistoryShown) -> Figure:
+def flow_history_figure(history: FlowHistory) -> Figure:
     """Relative δ, update ratio and share of saturated units as maps of layers × measurements."""
     layers = len(history.measurements[0].layers)
     figure, (delta, ratio, saturated) = page(
@@ -154,7 +155,7 @@ USUAL_UPDATE = 1e-3  # a rule of thumb (Karpathy, 2017, CS231n): far less hardly
 STEADY = ("#08306b", "#2171b5", "#6baed6", "#c6dbef", "#ffffff", "#fdd0a2", "#fd8d3c", "#d94801", "#7f2704")
 
 
-def _log_map(ax: Axes, history: HistoryShown, values: NDArray[np.float64], usual: float, label: str) -> None:
+def _log_map(ax: Axes, history: FlowHistory, values: NDArray[np.float64], usual: float, label: str) -> None:
     """Positive values on a log scale that is white at the usual one, with as many decades above as below."""
     from matplotlib.colors import LinearSegmentedColormap, Normalize
 
@@ -182,7 +183,7 @@ def _hatch(ax: Axes, cells: NDArray[np.bool_]) -> None:
         ax.add_collection(PatchCollection(found, facecolor="none", edgecolor="#00000066", hatch="////", linewidth=0))
 
 
-def _share_map(ax: Axes, history: HistoryShown, values: NDArray[np.float64]) -> None:
+def _share_map(ax: Axes, history: FlowHistory, values: NDArray[np.float64]) -> None:
     from matplotlib.colors import LinearSegmentedColormap, Normalize
 
     mesh = _map(ax, history, 100 * values, LinearSegmentedColormap.from_list("share", STEADY[4::-1]), Normalize(0, 100))
@@ -191,7 +192,7 @@ def _share_map(ax: Axes, history: HistoryShown, values: NDArray[np.float64]) -> 
 
 
 def _map(
-    ax: Axes, history: HistoryShown, values: NDArray[np.float64], colors: Colormap, norm: Normalize
+    ax: Axes, history: FlowHistory, values: NDArray[np.float64], colors: Colormap, norm: Normalize
 ) -> QuadMesh | None:
     """Values [measurement, layer] as a map, dotted where there is none; None where nothing was measured."""
     from matplotlib.ticker import MaxNLocator

@@ -24,16 +24,17 @@ from schuss.show.charts.style import (
     style,
     whole_numbers,
 )
-from schuss.show.shown import RunShown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from schuss.training.run import Run
+
 EPOCH = "epoch (pass over the training data)"
 
 
-def loss_curves(run: RunShown, ax: Axes | None = None) -> Axes:
+def loss_curves(run: Run, ax: Axes | None = None) -> Axes:
     """Training and validation loss against the epoch; a ring marks the lowest validation loss."""
     ax = panel_in(ax)
     epochs, train, valid = (run.history[name] for name in ("epoch", "train_loss", "valid_loss"))
@@ -60,7 +61,7 @@ def _marker(epochs: NDArray[np.float64]) -> dict[str, Any]:
     return {"marker": "o", "markersize": 3} if len(epochs) == 1 else {}
 
 
-def _result(run: RunShown) -> str:
+def _result(run: Run) -> str:
     """What came of it, in a line."""
     epochs, scores = len(run.history["epoch"]), run.history["score"]
     if run.status == "diverged":
@@ -69,7 +70,7 @@ def _result(run: RunShown) -> str:
     return f"{run.recipe.optimizer}: {run.status} after {epochs} epoch{'s' * (epochs != 1)}{score}"
 
 
-def training_figure(run: RunShown) -> Figure:
+def training_figure(run: Run) -> Figure:
     """Losses, score and gradient flow of one training, on one page."""
     names = ", ".join(dict.fromkeys(str(layer.activation) for layer in run.flow.measurements[0].layers))
     layers = len(run.flow.measurements[0].layers)
@@ -84,7 +85,7 @@ def training_figure(run: RunShown) -> Figure:
     return figure
 
 
-def _score_curve(run: RunShown, ax: Axes) -> None:
+def _score_curve(run: Run, ax: Axes) -> None:
     epochs, scores = run.history["epoch"], finite(run.history["score"])
     ax.plot(epochs, scores, color=COLORS[2], linewidth=1.6, **_marker(epochs))
     ax.set(xlabel=EPOCH, ylabel=f"validation {run.score_name}")

@@ -1,6 +1,6 @@
 """Results as pages for a browser: one file, that needs nothing else and asks nobody for anything.
 
-What stands on a page is plain values; `schuss.comparison.report` finds them. Charts are Vega-Lite specifications, drawn
+What stands on a page is plain values; `schuss.show.report` finds them. Charts are Vega-Lite specifications, drawn
 by the Vega library, which is in the file.
 """
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from schuss.comparison.budget import Budget
-from schuss.comparison.ranking import Ranked
-from schuss.comparison.statistics.groups import LEVEL
-from schuss.comparison.verdict import FEWEST, Study, passes, widened
 from schuss.show import formatting
-from schuss.show.shown import FlowShown
+from schuss.show.verdict import passes, widened
+
+if TYPE_CHECKING:
+    from schuss.comparison.budget import Budget
+    from schuss.comparison.study.ranking import Ranked
+    from schuss.comparison.study.study import Study
+    from schuss.gradient.flow import GradientFlow
 
 NAMED = 3  # of many; the tables name all
 
@@ -62,11 +65,14 @@ def _others(study: Study, found: Sequence[Ranked]) -> list[str]:
     if not rivals:
         return ["It had no rival."]
     others = "the one other" if rivals == 1 else f"the {rivals} others"
-    if study.final_runs < FEWEST:
-        return [f"Whether it is better than {others} cannot be told from so few seeds: it takes {FEWEST} or more."]
+    fewest = study.fewest_seeds
+    if study.final_runs < fewest:
+        return [f"Whether it is better than {others} cannot be told from so few seeds: it takes {fewest} or more."]
     if not alike:
         all_of_them = others if rivals == 1 else f"each of {others}"
-        caution = f"a test like this finds a difference between equals in at most {100 * LEVEL:.0f} of 100 studies"
+        caution = (
+            f"a test like this finds a difference between equals in at most {100 * study.level:.0f} of 100 studies"
+        )
         return [f"It is better than {all_of_them}, beyond what chance explains: {caution}."]
     if not worse:
         return [f"But that is no difference: {others} cannot be told from it."]
@@ -103,6 +109,7 @@ def networks_in_words(study: Study) -> str:
 def budget_in_words(budget: Budget) -> str:
     """How long each network trained.
 
+    >>> from schuss.comparison.budget import Budget
     >>> budget_in_words(Budget(epochs=1)), budget_in_words(Budget(seconds=0.5))
     ('1 epoch', '0.5 seconds')
     """
@@ -154,7 +161,7 @@ def losses_in_words(last: Mapping[str, float]) -> str:
     )
 
 
-def flows_in_words(flows: Mapping[str, FlowShown]) -> str:
+def flows_in_words(flows: Mapping[str, GradientFlow]) -> str:
     """How much of the gradient is left in the first layer."""
     parts = [f"{name} {percent(float(flow.relative[0]))}" for name, flow in list(flows.items())[:6]]
     way = "On its way back from the last hidden layer to the first, before training, the gradient keeps"

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from schuss.comparison.competitors import Competitor
-from schuss.comparison.report import words
-from schuss.comparison.report.findings import EDGE, Strip, strip
-from schuss.comparison.report.parts import Part
 from schuss.show import formatting
 from schuss.show.charts.training import score_limits
 from schuss.show.pages import Axis, Cell, Chart, Line, Section, Spec, heat_panel, line_panel
+from schuss.show.report import words
+from schuss.show.report.findings import EDGE, Strip, strip
+from schuss.show.report.parts import Part
+
+if TYPE_CHECKING:
+    from schuss.comparison.competitors import Competitor
 
 RATE = "learning rate"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +16,18 @@ from schuss import descriptions
 from schuss.atomic import write_atomically
 from schuss.comparison.budget import Budget, find_budget
 from schuss.comparison.competitors import FLOW_AXES, Competitor, varying
-from schuss.comparison.ranking import Ranked, final_scores, ranking, times_to_target
-from schuss.comparison.report import report_html, summary_html
+from schuss.comparison.statistics.groups import FEWEST, LEVEL
+from schuss.comparison.statistics.intervals import probability_of_improvement
 from schuss.comparison.statistics.profiles import Profile, best_of_k, performance_profile, sensitivity
+from schuss.comparison.study.ranking import Ranked, final_scores, ranking, times_to_target
 from schuss.comparison.study.records import Curves, Row, curves, flows
 from schuss.comparison.study.storage import Arrays, Comparison, StudyFile
-from schuss.comparison.verdict import verdict
 from schuss.errors import InvalidInput, unknown_name
 from schuss.gradient.flow import FlowHistory, GradientFlow, hidden_flow
 from schuss.network import Network
 from schuss.show import charts, formatting, tables
+from schuss.show.report import report_html, summary_html
+from schuss.show.verdict import verdict
 
 if TYPE_CHECKING:
     import os
@@ -48,7 +50,12 @@ class Study:
     asked : all that was asked for, as plain values: data sets, competitors, budget, trials, seeds.
     origin : where it ran: versions, machine, command.
     path : the file it is kept in.
+    level : of the test that tells competitors apart.
+    fewest_seeds : as many final runs it takes to tell any two apart.
     """
+
+    level: ClassVar[float] = LEVEL
+    fewest_seeds: ClassVar[int] = FEWEST
 
     rows: tuple[Row, ...]
     curves: tuple[Curves, ...]
@@ -91,7 +98,17 @@ class Study:
     @cached_property
     def axes(self) -> tuple[str, ...]:
         """The axes by which competitors are named: activation, optimizer, and all others that vary."""
-        return varying(dict.fromkeys(row.competitor for row in self.rows))
+        return varying(self.competitors)
+
+    @property
+    def competitors(self) -> list[Competitor]:
+        """The competitors in the order in which they came."""
+        return list(dict.fromkeys(row.competitor for row in self.rows))
+
+    @property
+    def values_by_axis(self) -> dict[str, list[Any]]:
+        """For each axis, whether it varies or not, the value of each of `competitors`."""
+        return {axis: [getattr(each, axis) for each in self.competitors] for axis in Competitor._fields}
 
     @cached_property
     def ranking(self) -> list[Ranked]:
@@ -114,6 +131,31 @@ class Study:
         for number, history in sorted(self.measured.items()):
             first.setdefault(self.rows[number].competitor.label(axes), history.first)
         return first
+
+    @property
+    def last_flows(self) -> Mapping[str, GradientFlow]:
+        """The gradient flow at the end of the training, of the best competitor of each kind of network."""
+        axes = [axis for axis in self.axes if axis in FLOW_AXES]
+        finals = {
+            self.rows[number].competitor: history
+            for number, history in self.measured.items()
+            if self.rows[number].stage == "final" and len(history)
+        }
+        last: dict[str, GradientFlow] = {}
+        for ranked in self.ranking:
+            if ranked.competitor in finals:
+                last.setdefault(ranked.competitor.label(axes), finals[ranked.competitor].last)
+        return last
+
+    def chances(self, at_most: int | None = None) -> dict[Competitor, list[float]]:
+        """How likely a network of the first is better than one of each other among so many: the value, low, high."""
+        scores = final_scores(self.rows)
+        ranked = [ranked.competitor for ranked in self.ranking[:at_most]]
+        others = [competitor for competitor in ranked[1:] if competitor in scores]
+        if not others or ranked[0] not in scores:
+            return {}
+        estimates = probability_of_improvement(scores[ranked[0]], np.stack([scores[other] for other in others]))
+        return dict(zip(others, np.transpose(estimates).tolist(), strict=True))
 
     @property
     def score_name(self) -> str:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from schuss.comparison.report import words
-from schuss.comparison.report.parts import Part
-from schuss.gradient.flow import GradientFlow
 from schuss.show import formatting
 from schuss.show.pages import Axis, Chart, Line, Panel, Section, Table, line_panel
+from schuss.show.report import words
+from schuss.show.report.parts import Part
 
-Flows = Mapping[str, GradientFlow]
+if TYPE_CHECKING:
+    from schuss.gradient.flow import GradientFlow
+
+Flows: TypeAlias = "Mapping[str, GradientFlow]"
 
 DRAWN = 10  # kinds of networks at most
 
@@ -29,7 +32,7 @@ def flow_section(parts: Sequence[Part]) -> Section:
 
 def _chart(part: Part, at_first: Flows) -> Chart:
     names = list(at_first)
-    at_last = {name: flow for name, flow in part.last_flows.items() if name in at_first}
+    at_last = {name: flow for name, flow in part.study.last_flows.items() if name in at_first}
     drawn = {"before training": at_first, "after training, with the best optimizer": at_last}
     values = np.concatenate([_drawable(flow) for flows in drawn.values() for flow in flows.values()])
     low, high = (float(f(values)) for f in (np.nanmin, np.nanmax)) if np.isfinite(values).any() else (0.1, 1.0)

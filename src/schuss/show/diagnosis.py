@@ -6,7 +6,6 @@ import math
 import textwrap
 from typing import TYPE_CHECKING
 
-from schuss.diagnosis import thresholds
 from schuss.show import tables
 from schuss.show.formatting import MISSING, counted, mean_and_spread, significant, times
 
@@ -78,7 +77,7 @@ def _budget(diagnosis: Diagnosis) -> str:
 
 
 def _health(before: Result) -> str:
-    if before.learned >= thresholds.LEARNS:
+    if before.learns:
         return "Healthy: nothing keeps this network from learning."
     return (
         "Healthy, as far as can be seen: nothing that was changed, one thing at a time, makes this network learn "

@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from schuss.comparison.competitors import Competitor
-from schuss.comparison.statistics.intervals import Floats
-from schuss.comparison.study.records import Curves, Row
+if TYPE_CHECKING:
+    from schuss.comparison.competitors import Competitor
+    from schuss.comparison.statistics.intervals import Floats
+    from schuss.comparison.study.records import Curves, Row
+
 
 PANELS, LINES = 12, 10  # at most, in one chart: of more nobody makes sense
 POINTS = 40  # of a curve at most
@@ -69,6 +71,7 @@ class Strip(NamedTuple):
 def places(competitors: Iterable[Competitor], axes: Sequence[str]) -> dict[Competitor, Place]:
     """A panel an activation and a line for all else, of one optimizer the other way round; the first ones only.
 
+    >>> from schuss.comparison.competitors import Competitor
     >>> found = places([Competitor("relu", "sgd"), Competitor("tanh", "sgd")], ["activation", "optimizer"])
     >>> [tuple(place) for place in found.values()]
     [('sgd', 'relu'), ('sgd', 'tanh')]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from schuss.comparison.competitors import Competitor
-from schuss.comparison.report import words
-from schuss.comparison.report.parts import Study
-from schuss.comparison.statistics.groups import LEVEL
 from schuss.show import formatting
+from schuss.show.report import words
+
+if TYPE_CHECKING:
+    from schuss.comparison.study.study import Study
 
 AT_MOST = 400_000  # characters of settings: more would make the page slow, and the study file has them all
 Facts = list[tuple[str, str]]
@@ -58,20 +58,18 @@ def _protocol(study: Study) -> Facts:
         ("choice", "the trial with the highest validation score; of equal ones the lowest validation loss"),
         ("judgement", judgement),
         ("score", f"{study.score_name}, interquartile mean, stratified bootstrap intervals of 95 %"),
-        ("who is told apart", f"all pairs tested at once (step-down maxT on paired seeds), level {LEVEL:g}"),
+        ("who is told apart", f"all pairs tested at once (step-down maxT on paired seeds), level {study.level:g}"),
         ("engine", str(asked["engine"])),
     ]
 
 
 def _axes(study: Study) -> Facts:
-    competitors = list(dict.fromkeys(row.competitor for row in study.rows))
     rules = {
         each["recipe"]["optimizer"]["name"]: each["recipe"]["optimizer"] for each in study.asked.get("competitors", [])
     }
-    lines: Facts = [("competitors", str(len(competitors)))]
-    for axis in Competitor._fields:
-        values = dict.fromkeys(formatting.setting(getattr(each, axis)) for each in competitors)
-        lines.append((axis.replace("_", " "), ", ".join(values)))
+    lines: Facts = [("competitors", str(len(study.competitors)))]
+    for axis, values in study.values_by_axis.items():
+        lines.append((axis.replace("_", " "), ", ".join(dict.fromkeys(map(formatting.setting, values)))))
     return [*lines, *((f"rule of {name}", _rule(rule)) for name, rule in rules.items()), *_formulas(study)]
 
 

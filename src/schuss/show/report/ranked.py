@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from schuss.comparison.competitors import Competitor
-from schuss.comparison.ranking import Ranked, final_scores
-from schuss.comparison.report import words
-from schuss.comparison.report.parts import Study
-from schuss.comparison.statistics.intervals import probability_of_improvement
 from schuss.show import formatting
 from schuss.show.pages import Axis, Chart, Interval, Panel, Section, Table, interval_panel
+from schuss.show.report import words
+
+if TYPE_CHECKING:
+    from schuss.comparison.study.ranking import Ranked
+    from schuss.comparison.study.study import Study
 
 DRAWN, LISTED = 40, 300  # competitors at most in the chart, and in the table
 AT_ONCE = 12  # rows; a longer table is folded, for the chart says the same
@@ -64,7 +65,7 @@ def ranking_table(study: Study, at_most: int) -> Table:
     """All competitors, best first, with what the chart cannot say."""
     shown = study.ranking[:at_most]
     several = len(study.tasks) > 1
-    chances = _chances(study, shown)
+    chances = {who: words.chance(*chance) for who, chance in study.chances(at_most).items()}
     rows = [
         [
             f"{'=' if ranked.is_best and place > 1 else ''}{place}",
@@ -96,14 +97,3 @@ def ranking_table(study: Study, at_most: int) -> Table:
 
 def _trial(ranked: Ranked) -> str:
     return ", ".join(filter(None, (formatting.rate(ranked.learning_rate), formatting.short_formula(ranked.settings))))
-
-
-def _chances(study: Study, shown: Sequence[Ranked]) -> dict[Competitor, str]:
-    """How likely a network of the first is better than one of each other."""
-    scores = final_scores(study.rows)
-    others = [ranked.competitor for ranked in shown[1:] if ranked.competitor in scores]
-    if not others or shown[0].competitor not in scores:
-        return {}
-    first, rest = scores[shown[0].competitor], np.stack([scores[other] for other in others])
-    chances = np.transpose(probability_of_improvement(first, rest))
-    return dict(zip(others, map(words.chance, *chances.T.tolist()), strict=True))

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from schuss.comparison.competitors import Competitor
-from schuss.comparison.report import words
-from schuss.comparison.report.findings import Band, band
-from schuss.comparison.report.parts import Part, Study
 from schuss.show.charts.training import EPOCH, loss_limits, score_limits
 from schuss.show.pages import Axis, Chart, Line, Section, Spec, line_panel
+from schuss.show.report import words
+from schuss.show.report.findings import Band, band
+from schuss.show.report.parts import Part
 
-Bands = Mapping[Competitor, Band]
+if TYPE_CHECKING:
+    from schuss.comparison.competitors import Competitor
+    from schuss.comparison.study.study import Study
+
+Bands: TypeAlias = "Mapping[Competitor, Band]"
 
 
 def training_section(parts: Sequence[Part]) -> Section:

@@ -1,42 +1,18 @@
 """What a study says, in sentences that do not claim more than it shows."""
 
-# ruff: noqa: D102 (the members of a protocol are the facts that its own docstring speaks of)
-
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from schuss.comparison.budget import Budget
-from schuss.comparison.ranking import Ranked
-from schuss.comparison.statistics.groups import LEVEL
-from schuss.comparison.study.records import Row
 from schuss.show import formatting
 
-FEWEST = math.ceil(1 - math.log2(LEVEL))  # of n seeds, no test of signs has a level below 2^(1 − n)
+if TYPE_CHECKING:
+    from schuss.comparison.study.ranking import Ranked
+    from schuss.comparison.study.study import Study
+
 NAMED_AT_MOST = 3  # of those that cannot be told from the best; the table marks all of them
-
-
-class Study(Protocol):
-    """What is judged; `schuss.Study`, which is such, stands above this module."""
-
-    @property
-    def rows(self) -> Sequence[Row]: ...
-    @property
-    def ranking(self) -> Sequence[Ranked]: ...
-    @property
-    def tasks(self) -> Mapping[str, str]: ...
-    @property
-    def axes(self) -> Sequence[str]: ...
-    @property
-    def score_name(self) -> str: ...
-    @property
-    def budget(self) -> Budget: ...
-    @property
-    def final_runs(self) -> int: ...
-    @property
-    def asked(self) -> Mapping[str, Any]: ...
 
 
 def verdict(study: Study) -> str:
@@ -60,9 +36,9 @@ def _best(study: Study, found: Sequence[Ranked]) -> str:
 
 def _alike(study: Study, best: Ranked) -> str:
     """Who cannot be told from the best; a rival that diverged on most fresh seeds has no score, but is judged."""
-    if 2.0 ** (1 - study.final_runs) > LEVEL:
+    if study.final_runs < study.fewest_seeds:
         seeds = f"{study.final_runs} fresh seed{'s' * (study.final_runs > 1)}"
-        return f"With {seeds} nothing is distinguishable; it takes {FEWEST} or more."
+        return f"With {seeds} nothing is distinguishable; it takes {study.fewest_seeds} or more."
     rivals = [ranked for ranked in study.ranking if ranked is not best and not math.isnan(ranked.rank)]
     others = [ranked.competitor.label(study.axes) for ranked in rivals if ranked.is_best]
     if not rivals:

@@ -1,53 +1,20 @@
 """A study as a report draws it: data set by data set, each competitor with its place, its trials and its final runs."""
 
-# ruff: noqa: D102 (the members of a protocol are the facts that its own docstring speaks of)
-
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from schuss.comparison import verdict
-from schuss.comparison.competitors import FLOW_AXES, Competitor
-from schuss.comparison.ranking import Ranked
-from schuss.comparison.report.findings import Place, Scale, places
-from schuss.comparison.statistics.profiles import Profile
-from schuss.comparison.study.records import Curves, Row
-from schuss.gradient.flow import FlowHistory, GradientFlow
 from schuss.show.pages import Chart, Panel, Spec
+from schuss.show.report.findings import Place, Scale, places
 
-
-class Study(verdict.Study, Protocol):
-    """What is reported; `schuss.Study`, which is such, stands above this module."""
-
-    @property
-    def curves(self) -> Sequence[Curves]: ...
-    @property
-    def measured(self) -> Mapping[int, FlowHistory]: ...
-    @property
-    def flows(self) -> Mapping[str, GradientFlow]: ...
-    @property
-    def expected(self) -> int: ...
-    @property
-    def trained(self) -> int: ...
-    @property
-    def seconds(self) -> float: ...
-    @property
-    def origin(self) -> Mapping[str, Any]: ...
-    @property
-    def path(self) -> Path | None: ...
-    @property
-    def data(self) -> str: ...
-    def of(self, data: str) -> Self: ...
-    def profile(self) -> Profile: ...
-    def best_of_k(self) -> NDArray[np.float64]: ...
-    def sensitivity(self) -> NDArray[np.float64]: ...
+if TYPE_CHECKING:
+    from schuss.comparison.competitors import Competitor
+    from schuss.comparison.study.ranking import Ranked
+    from schuss.comparison.study.records import Curves, Row
+    from schuss.comparison.study.study import Study
 
 
 def parts_of(study: Study) -> list[Part]:
@@ -102,21 +69,6 @@ class Part:
             if row.stage == "final" and row.competitor in found:
                 found[row.competitor].append(curves)
         return {competitor: runs for competitor, runs in found.items() if runs}
-
-    @cached_property
-    def last_flows(self) -> dict[str, GradientFlow]:
-        """The gradient flow at the end of the training, of the best competitor of each kind of network."""
-        axes = [axis for axis in self.study.axes if axis in FLOW_AXES]
-        finals = {
-            self.study.rows[number].competitor: history
-            for number, history in self.study.measured.items()
-            if self.study.rows[number].stage == "final" and len(history)
-        }
-        found: dict[str, GradientFlow] = {}
-        for ranked in self.study.ranking:
-            if ranked.competitor in finals:
-                found.setdefault(ranked.competitor.label(axes), finals[ranked.competitor].last)
-        return found
 
     def label(self, competitor: Competitor) -> str:
         """The competitor in words."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from schuss.comparison.report.courses import speed_section, training_section
-from schuss.comparison.report.findings import EDGE
-from schuss.comparison.report.gradient import flow_section
-from schuss.comparison.report.parts import Study, parts_of
-from schuss.comparison.report.ranked import ranking_section, ranking_table
-from schuss.comparison.report.settings import details, facts
-from schuss.comparison.report.trials import map_section, rates_section, tuning_section
-from schuss.comparison.report.words import listed, networks_in_words, verdict_in_plain_words
-from schuss.comparison.statistics.groups import LEVEL
+from typing import TYPE_CHECKING
+
 from schuss.show.pages import Page, Section, page_html, table_html
+from schuss.show.report.courses import speed_section, training_section
+from schuss.show.report.findings import EDGE
+from schuss.show.report.gradient import flow_section
+from schuss.show.report.parts import parts_of
+from schuss.show.report.ranked import ranking_section, ranking_table
+from schuss.show.report.settings import details, facts
+from schuss.show.report.trials import map_section, rates_section, tuning_section
+from schuss.show.report.words import listed, networks_in_words, verdict_in_plain_words
+
+if TYPE_CHECKING:
+    from schuss.comparison.study.study import Study
 
 __all__ = ["report_html", "summary_html"]
 
@@ -36,7 +40,7 @@ def report_html(study: Study) -> str:
             again=_FROM_SHELL if command.startswith("schuss ") else _FROM_PYTHON,
             command=command,
             details=details(study),
-            terms={"level": f"{100 * LEVEL:.0f}", "edge": f"{100 * EDGE:.0f}"},
+            terms={"level": f"{100 * study.level:.0f}", "edge": f"{100 * EDGE:.0f}"},
         )
     )
 
