@@ -11,7 +11,7 @@ Activations and optimizers are here by name (`sc.relu`, `sc.adam`), losses, sche
 
 from importlib import import_module as _import_module
 from importlib.metadata import version as _version
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from schuss import activations, initializers, losses, optimizers, schedules
 from schuss.activations import (
@@ -61,9 +61,11 @@ from schuss.training.fit import fit, fit_groups, fit_many
 from schuss.training.jobs import Job, Progress
 from schuss.training.run import Run, load_run
 
-if _TYPE_CHECKING:
-    from schuss.estimators.estimators import SchussClassifier, SchussRegressor
+if TYPE_CHECKING:
+    from schuss.estimators.classifier import SchussClassifier
+    from schuss.estimators.regressor import SchussRegressor
     from schuss.estimators.search import SchussSearchCV
+    from schuss.estimators.tablefit import TableFit, fit_table
 
 __version__ = _version("schuss")
 
@@ -71,17 +73,23 @@ __all__ = [
     "Activation", "BatchNorm", "Dataset", "Dense", "Diagnosis", "Dropout", "Encoding", "Finding", "FlowHistory",
     "GradientFlow", "Initializer", "Interrupted", "Job", "LayerNorm", "Loss", "Network", "Optimizer", "Part",
     "Progress", "RMSNorm", "Recipe", "Residual", "Run", "Schedule", "SchussClassifier", "SchussError",
-    "SchussRegressor", "SchussSearchCV", "Standing", "Study", "VisitInterrupted", "activation", "activations",
-    "adagrad", "adam", "adamw", "celu", "compare", "doctor", "elu", "expressions", "fit", "fit_groups", "fit_many",
-    "flow", "gd", "gelu", "gelu_tanh", "hard_sigmoid", "hard_silu", "hard_tanh", "identity", "initializer",
-    "initializers", "leaky_relu", "load", "load_run", "log_sigmoid", "loss", "losses", "mish", "mlp", "momentum",
-    "nesterov", "open_study", "optimizer", "optimizers", "preactivations", "relu", "relu6", "rmsprop", "schedule",
-    "schedules", "selu", "sgd", "sigmoid", "silu", "softplus", "softsign", "squared_relu", "squareplus", "tailor",
-    "tanh", "tanh_shrink",
+    "SchussRegressor", "SchussSearchCV", "Standing", "Study", "TableFit", "VisitInterrupted", "activation",
+    "activations", "adagrad", "adam", "adamw", "celu", "compare", "doctor", "elu", "expressions", "fit",
+    "fit_groups", "fit_many", "fit_table", "flow", "gd", "gelu", "gelu_tanh", "hard_sigmoid", "hard_silu",
+    "hard_tanh", "identity", "initializer", "initializers", "leaky_relu", "load", "load_run", "log_sigmoid", "loss",
+    "losses", "mish", "mlp", "momentum", "nesterov", "open_study", "optimizer", "optimizers", "preactivations",
+    "relu", "relu6", "rmsprop", "schedule", "schedules", "selu", "sgd", "sigmoid", "silu", "softplus", "softsign",
+    "squared_relu", "squareplus", "tailor", "tanh", "tanh_shrink",
 ]  # fmt: skip
 
 
-_ESTIMATORS = {"SchussClassifier": "estimators", "SchussRegressor": "estimators", "SchussSearchCV": "search"}
+_ESTIMATORS = {
+    "SchussClassifier": "classifier",
+    "SchussRegressor": "regressor",
+    "SchussSearchCV": "search",
+    "TableFit": "tablefit",
+    "fit_table": "tablefit",
+}
 
 
 def __getattr__(name: str) -> object:

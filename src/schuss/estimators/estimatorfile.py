@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,48 +11,49 @@ from numpy.typing import NDArray
 from schuss import descriptions
 from schuss.activations import Activation
 from schuss.ensembles import ensemblefile
+from schuss.ensembles.ensemble import Ensemble
 from schuss.errors import InvalidInput
 from schuss.losses import Loss
 from schuss.optimizers import Optimizer
 from schuss.training import runfile
 
-if TYPE_CHECKING:
-    from schuss.estimators.estimators import _Estimator
 
-Estimator = TypeVar("Estimator", bound="_Estimator")
+class Content(NamedTuple):
+    """Everything in the file of an estimator; the parameters and what y means are plain values there."""
+
+    estimator: str
+    parameters: dict[str, Any]
+    n_features_in: int
+    feature_names_in: list[str]
+    target: dict[str, Any]
+    ensemble: Ensemble
 
 
-def write(model: _Estimator, path: Path) -> None:
+def write(path: Path, content: Content) -> None:
     """Write a fitted estimator; InvalidInput for a parameter or a class that is no plain value."""
-    described, arrays = ensemblefile.pack(model.ensemble_)
+    described, arrays = ensemblefile.pack(content.ensemble)
     described |= {
-        "estimator": type(model).__name__,
-        "parameters": {
-            name: to_plain(f"the parameter {name}", value) for name, value in model.get_params(deep=False).items()
-        },
-        "n_features_in": model.n_features_in_,
-        "feature_names_in": getattr(model, "feature_names_in_", np.array([])).tolist(),
-        "target": to_plain("a class", model._target_state()),
+        "estimator": content.estimator,
+        "parameters": {name: to_plain(f"the parameter {name}", value) for name, value in content.parameters.items()},
+        "n_features_in": content.n_features_in,
+        "feature_names_in": content.feature_names_in,
+        "target": to_plain("a class", content.target),
     }
     runfile.write_file(path, described, arrays)
 
 
-def read(kind: type[Estimator], path: Path) -> Estimator:
-    """Read an estimator of some kind back; RunFileError if the file holds something else, or was changed."""
-    return runfile.read_file(path, partial(from_file, kind))
-
-
-def from_file(kind: type[Estimator], d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Estimator:
+def unpack(d: dict[str, Any], arrays: dict[str, NDArray[Any]], kind: str) -> Content:
     """The estimator that a file describes; RunFileError if it is of another kind."""
-    if d.get("estimator") != kind.__name__:
-        raise runfile.OtherContent(f"holds a {d.get('estimator', 'run')}, not a {kind.__name__}.")
-    model = kind(**{name: from_plain(value) for name, value in d["parameters"].items()})
-    model.ensemble_ = ensemblefile.unpack(d, arrays)
-    model.n_features_in_ = int(d["n_features_in"])
-    if d["feature_names_in"]:
-        model.feature_names_in_ = np.array(d["feature_names_in"], dtype=object)
-    model._set_target_state(from_plain(d["target"]))
-    return model
+    if d.get("estimator") != kind:
+        raise runfile.OtherContent(f"holds a {d.get('estimator', 'run')}, not a {kind}.")
+    return Content(
+        kind,
+        {name: from_plain(value) for name, value in d["parameters"].items()},
+        int(d["n_features_in"]),
+        d["feature_names_in"],
+        from_plain(d["target"]),
+        ensemblefile.unpack(d, arrays),
+    )
 
 
 def to_plain(name: str, value: Any) -> Any:

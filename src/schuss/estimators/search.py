@@ -26,7 +26,9 @@ from schuss.ensembles import population
 from schuss.ensembles.ensemble import EnsemblePlan
 from schuss.errors import InvalidInput
 from schuss.estimators.arguments import threads_of
-from schuss.estimators.estimators import Prepared, SchussClassifier, SchussRegressor
+from schuss.estimators.base import Prepared
+from schuss.estimators.classifier import SchussClassifier
+from schuss.estimators.regressor import SchussRegressor
 from schuss.show.progress import shown_progress
 from schuss.training.jobs import Progress
 from schuss.training.run import Run

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from schuss.activations import Activation
     from schuss.comparison.study.study import Study
+    from schuss.estimators.tablefit import TableFit
     from schuss.gradient.flow import FlowHistory, GradientFlow
     from schuss.gradient.mean_field import MeanField
     from schuss.optimizers import Optimizer
@@ -374,3 +375,15 @@ def trials_table(rows: Iterable[Sequence[str]], score_name: str) -> Table:
     for change, *figures, verdict in rows:
         table.add_row(_text(change), *figures, verdict, style=styles.get(verdict, ""))
     return table
+
+
+def table_fit_table(fit: TableFit) -> Table:
+    """How good the predictions for a table are on the rows kept aside, beside those that know no inputs."""
+    facts = [("judged on", f"{fit.rows} rows kept aside")]
+    for name, value in fit.scores.items():
+        blind = significant(fit.scores_without_inputs[name], 4)
+        beside = "" if name == "R²" else f" ({blind} without a look at the inputs)"  # R² is 0 then, but for chance
+        facts.append((name, f"{significant(value, 4)}{beside}"))
+    if fit.rows_of_known_classes < fit.rows:
+        facts.append(("log-loss is of", f"{fit.rows_of_known_classes} rows, whose class was trained on"))
+    return facts_table("Result", facts)
