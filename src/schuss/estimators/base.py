@@ -323,7 +323,7 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships
 
         `torch_inputs` turns rows into its arguments. Preprocessing is included.
         """
-        from schuss.bridges.exports import torch_module
+        from schuss.bridges.torch import torch_module
 
         check_is_fitted(self, "ensemble_")
         return torch_module(self.ensemble_)
@@ -339,17 +339,17 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships
     def to_onnx(self) -> onnx.ModelProto:
         """The same prediction as an ONNX model, preprocessing included; write it with `onnx.save(model, path)`.
 
-        `onnx_inputs` turns rows into its arguments; `schuss.bridges.exports.onnx_model` says what they are, and what
+        `onnx_inputs` turns rows into its arguments; `schuss.bridges.onnx.onnx_model` says what they are, and what
         comes out.
         """
-        from schuss.bridges.exports import onnx_model
+        from schuss.bridges.onnx import onnx_model
 
         check_is_fitted(self, "ensemble_")
         return onnx_model(self.ensemble_, getattr(self, "classes_", None))
 
     def onnx_inputs(self, X: Any) -> dict[str, NDArray[Any]]:
         """Rows as the arguments of `to_onnx`: `session.run(None, model.onnx_inputs(X))`."""
-        from schuss.bridges.exports import onnx_inputs
+        from schuss.bridges.onnx import onnx_inputs
 
         table = self._table(X)
         return onnx_inputs(self.ensemble_.columns, table)
