@@ -1,4 +1,4 @@
-"""The command line: arguments in, calls out.
+"""The entry point: the commands in their order, and one sentence in place of a traceback.
 
 Exit codes: 0 done, 1 a network of `fit` diverged, 2 an input that cannot be used, 130 interrupted with Ctrl-C.
 """

@@ -1,1 +1,1 @@
-"""How results look: numbers and words, text tables, charts, pages, the progress of a training."""
+"""How results look: numbers and words, text tables, charts, pages, the report, the progress of a training."""

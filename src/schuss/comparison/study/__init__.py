@@ -1,1 +1,1 @@
-"""What a comparison keeps, and how it is found again."""
+"""What a comparison keeps, how it is found again, and the ranking that follows from it."""
