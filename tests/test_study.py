@@ -215,7 +215,7 @@ def test_in_a_folder_a_study_is_named_after_data_and_time_and_gone_on_with(tmp_p
     assert len(list(tmp_path.iterdir())) == 3
 
 
-COMMAND = [sys.executable, "-c", "from schuss.cli.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from schuss.cli.main import main; main()"]
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
