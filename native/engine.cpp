@@ -34,6 +34,8 @@ double apply(Operation operation, double a, double b, double c) {
     case Operation::tanh: return std::tanh(a);
     case Operation::sigmoid: return 1 / (1 + std::exp(-a));
     case Operation::erf: return std::erf(a);
+    case Operation::normal_cdf: return 0.5 * std::erfc(-a * 0.7071067811865476);
+    case Operation::normal_pdf: return std::exp(-0.5 * a * a) * 0.3989422804014327;
     case Operation::sin: return std::sin(a);
     case Operation::cos: return std::cos(a);
     case Operation::add: return a + b;
@@ -43,6 +45,7 @@ double apply(Operation operation, double a, double b, double c) {
     case Operation::pow: return std::pow(a, b);
     case Operation::maximum: return a > b || std::isnan(a) ? a : b;
     case Operation::minimum: return a < b || std::isnan(a) ? a : b;
+    case Operation::hypot: return std::hypot(a, b);
     case Operation::less: return a < b;
     case Operation::less_equal: return a <= b;
     case Operation::where: return a != 0 ? b : c;
@@ -119,11 +122,9 @@ int find_built_in(const Program &program) {
   return found == std::end(built_ins) ? -1 : static_cast<int>(found - std::begin(built_ins));
 }
 
-bool LayerPlan::operator==(const LayerPlan &other) const {
-  const auto key = [](const LayerPlan &l) {
-    return std::tie(l.kind, l.inputs, l.outputs, l.activation, l.largest_slope, l.dropout, l.adds);
-  };
-  return key(*this) == key(other);
+bool LayerPlan::same_kind(const LayerPlan &other) const {
+  const auto key = [](const LayerPlan &l) { return std::tie(l.kind, l.inputs, l.outputs, l.activation, l.adds); };
+  return key(*this) == key(other) && same_bits(largest_slope, other.largest_slope) && same_bits(dropout, other.dropout);
 }
 
 long Plan::parameter_count() const {
@@ -192,9 +193,11 @@ void Plan::check_stack() const {
 
 bool Plan::same_kind(const Plan &other) const {
   const auto key = [](const Plan &p) {
-    return std::tie(p.layers, p.loss, p.smoothing, p.optimizer, p.learning_rate_index, p.uses_time, p.batch_size);
+    return std::tie(p.loss, p.optimizer, p.learning_rate_index, p.uses_time, p.batch_size);
   };
-  return key(*this) == key(other);
+  return key(*this) == key(other) && same_bits(smoothing, other.smoothing) &&
+         std::equal(layers.begin(), layers.end(), other.layers.begin(), other.layers.end(),
+                    [](const LayerPlan &a, const LayerPlan &b) { return a.same_kind(b); });
 }
 
 void Plan::check(const Data &data) const {
@@ -212,8 +215,9 @@ void Plan::check(const Data &data) const {
           "moments: expected one array of parameters for each state of the optimizer");
   require(start.best.empty() || start.best.size() == start.parameters.size(),
           "best: expected as many values as parameters, or none");
-  const long steps = start.step + std::max(0L, epochs - start.epoch) * steps_per_epoch(data.train.rows);
-  require(learning_rate_index < 0 || static_cast<long>(learning_rates->size()) >= steps,
+  const long rates = static_cast<long>(learning_rates->size());  // divided by, as a product might overflow
+  require(learning_rate_index < 0 || epochs <= start.epoch ||
+              (rates >= start.step && epochs - start.epoch <= (rates - start.step) / steps_per_epoch(data.train.rows)),
           "learning_rates: expected one for each step of the training");
 }
 

@@ -43,15 +43,18 @@ template <class T> class Aligned {
 // clang-format off
 #define SCHUSS_OPERATIONS(unary, binary, ternary)                                                              \
   unary(move) unary(neg) unary(abs) unary(sign) unary(floor) unary(exp) unary(expm1) unary(log) unary(log1p)   \
-  unary(sqrt) unary(tanh) unary(sigmoid) unary(erf) unary(sin) unary(cos)                                      \
-  binary(add) binary(sub) binary(mul) binary(div) binary(pow) binary(maximum) binary(minimum) binary(less)     \
-  binary(less_equal)                                                                                           \
+  unary(sqrt) unary(tanh) unary(sigmoid) unary(erf) unary(normal_cdf) unary(normal_pdf) unary(sin) unary(cos)  \
+  binary(add) binary(sub) binary(mul) binary(div) binary(pow) binary(maximum) binary(minimum) binary(hypot)    \
+  binary(less) binary(less_equal)                                                                              \
   ternary(where) ternary(fma)
 // clang-format on
 
 #define SCHUSS_NAME(name) name,
 enum class Operation : int { SCHUSS_OPERATIONS(SCHUSS_NAME, SCHUSS_NAME, SCHUSS_NAME) };
 #undef SCHUSS_NAME
+
+// Whether two numbers are the same, NaN included: a plan that is not equal to itself would wait for ever.
+inline bool same_bits(double a, double b) { return std::memcmp(&a, &b, sizeof a) == 0; }
 
 extern const std::vector<const char *> operation_names;
 int operand_count(Operation operation);
@@ -126,7 +129,7 @@ struct LayerPlan {
   int weight_rows() const { return kind == Kind::dense ? inputs : 1; }
   int other_rows() const { return kind == Kind::rms_norm ? 0 : kind == Kind::batch_norm ? 3 : 1; }
   bool plain() const { return kind == Kind::dense && dropout == 0 && adds < 0; }
-  bool operator==(const LayerPlan &other) const;
+  bool same_kind(const LayerPlan &other) const;
 };
 
 struct Plan {
@@ -148,7 +151,7 @@ struct Plan {
   std::vector<long> watch;  // epochs after which the gradient flow is measured
   State start;
 
-  long steps_per_epoch(long rows) const { return (rows + batch_size - 1) / batch_size; }
+  long steps_per_epoch(long rows) const { return (rows - 1) / batch_size + 1; }
   int moments() const { return optimizer->inputs - 2; }
   int inputs() const { return layers.front().inputs; }
   int outputs() const { return layers.back().outputs; }

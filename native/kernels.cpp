@@ -27,7 +27,8 @@ template <Operation operation> SCHUSS_INLINE inline Vec plain(Vec a, Vec b, Vec 
 // Functions of one argument may share what they compute, as softplus and its slope do: the products in them that two
 // could share and add to are by powers of two, so exact.
 template <Operation operation> SCHUSS_INLINE inline Vec compute(Vec a, Vec b, Vec c) {
-  constexpr bool is_function = operation >= Operation::exp && operation <= Operation::cos;
+  constexpr bool is_function =
+      (operation >= Operation::exp && operation <= Operation::cos) || operation == Operation::hypot;
   constexpr bool is_arithmetic = operation >= Operation::add && operation <= Operation::pow;
   if constexpr (is_function || is_arithmetic) return opaque(plain<operation>(a, b, c));
   if constexpr (operation == Operation::fma) return opaque(plain<operation>(a, opaque(b), c));

@@ -110,6 +110,13 @@ SCHUSS_INLINE inline Vec sqrt(Vec x) {
   return x;
 }
 
+// sqrt(a^2 + b^2), scaled by the larger one, whose square may overflow.
+SCHUSS_INLINE inline Vec hypot(Vec a, Vec b) {
+  const Vec m = maximum(abs(a), abs(b)), ratio = minimum(abs(a), abs(b)) / m, infinity = broadcast(HUGE_VALF);
+  const Vec length = m != 0 ? m * sqrt(1 + ratio * ratio) : m;
+  return ((abs(a) == infinity) | (abs(b) == infinity)) ? infinity : length;
+}
+
 SCHUSS_INLINE inline Vec floor(Vec x) {
   const Vec truncated = __builtin_convertvector(__builtin_convertvector(x, Int), Vec);
   const Vec result = truncated > x ? truncated - 1 : truncated;
@@ -163,7 +170,11 @@ SCHUSS_INLINE inline Vec expm1(Vec x) {
   return (half * e.q + (half - 0.5f)) * 2;
 }
 
-SCHUSS_INLINE inline Vec sigmoid(Vec x) { return 1 / (1 + exp(-x)); }
+// By e^-|x|, which never overflows and which sigmoid(-x) shares: the slope of a sigmoid is their product.
+SCHUSS_INLINE inline Vec sigmoid(Vec x) {
+  const Vec e = exp(-abs(x)), upper = 1 / (1 + e);
+  return x >= 0 ? upper : e * upper;
+}
 
 SCHUSS_INLINE inline Vec tanh(Vec x) {  // from e^-2|x| - 1, which keeps the relative accuracy near 0
   const Vec t = expm1(-2 * abs(x));
@@ -187,6 +198,34 @@ SCHUSS_INLINE inline Vec erf(Vec x) {
   near = near * s + 1.28379166e-1f;
   near = near * x + x;
   return t > 0.927734375f ? far : near;  // NaN takes the second and stays
+}
+
+// ---------------------------------------------------------------- normal distribution
+// e^(-x^2 / 2) with x^2 = h^2 + (x - h)(x + h) for an h of half the digits, so that h^2 is exact: rounded, x^2 is off by
+// half an ulp, and its exponential by x^2 / 4 ulps.
+SCHUSS_INLINE inline Vec bell(Vec x) {
+  const Vec t = clamp(abs(x), 0, 20), h = from_bits(bits(t) & ~0xfff);
+  return exp(-0.5f * (h * h)) * exp(-0.5f * ((t - h) * (t + h)));
+}
+
+SCHUSS_INLINE inline Vec normal_pdf(Vec x) { return 0.398942280f * bell(x); }
+
+// bell(t) times sqrt(pi/2) erfcx(t / sqrt 2) / sqrt(2 pi) in both tails: a polynomial of (t - 2) / (t + 2), over t + 2.
+SCHUSS_INLINE inline Vec normal_cdf(Vec x) {
+  const Vec t = clamp(abs(x), 0, 20), r = 1 / (t + 2), q = (t - 2) * r;
+  Vec p = broadcast(-7.91723587e-05f);
+  p = p * q + 2.66766496e-05f;
+  p = p * q + 0.00072679115f;
+  p = p * q + 0.000889245584f;
+  p = p * q - 0.00189119401f;
+  p = p * q - 0.00675365027f;
+  p = p * q - 0.000483240188f;
+  p = p * q + 0.036721915f;
+  p = p * q + 0.0287984074f;
+  p = p * q - 0.331404578f;
+  p = p * q + 0.672407998f;
+  const Vec tail = bell(x) * (p * r);
+  return x > 0 ? 1 - tail : tail;
 }
 
 // ---------------------------------------------------------------- logarithms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -27,6 +28,8 @@ MEANING: dict[str, Callable[..., float]] = {
     "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
     "erf": math.erf,
     "sin": math.sin,
+    "normal_cdf": statistics.NormalDist().cdf,
+    "normal_pdf": statistics.NormalDist().pdf,
     "cos": math.cos,
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
@@ -35,6 +38,7 @@ MEANING: dict[str, Callable[..., float]] = {
     "pow": lambda a, b: a**b,
     "maximum": max,
     "minimum": min,
+    "hypot": math.hypot,
     "less": lambda a, b: float(a < b),
     "less_equal": lambda a, b: float(a <= b),
     "where": lambda c, a, b: a if c else b,

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from typing import Annotated, Any
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from schuss.activations import ACTIVATIONS
-from schuss.definitions import configured, label, lookup, names_of, recorded, signature
+from schuss.activations import ACTIVATIONS, activation
+from schuss.definitions import Definition, Range, label, lookup, names_of, recorded, signature
 from schuss.errors import FormulaError, InvalidInput, UnknownName
+from schuss.initializers import INITIALIZERS, initializer
 from schuss.language.expressions import Expression, constant, symbol
+from schuss.losses import LOSSES, loss
+from schuss.optimizers import OPTIMIZERS, optimizer
+from schuss.schedules import SCHEDULES, schedule
 
 
 def rule(w: Expression, g: Expression, *, lr: float = 0.1, beta: float = 2) -> Expression:
@@ -18,7 +26,77 @@ def rule(w: Expression, g: Expression, *, lr: float = 0.1, beta: float = 2) -> E
 
 
 def test_the_signature_gives_names_and_defaults_in_order() -> None:
-    assert signature(rule) == (("w", "g"), (("lr", 0.1), ("beta", 2.0)))
+    positional, settings, ranges = signature(rule, own=["lr"])
+    assert (positional, settings) == (("w", "g"), (("lr", 0.1), ("beta", 2.0)))
+    assert ranges == (Range(0, open_low=True), Range())
+
+
+@pytest.mark.parametrize("name", ["t", "w", "g", "lr", "warmup"])
+def test_reserved_names_are_refused(name: str) -> None:
+    space: dict[str, Any] = {}
+    for kind, arguments in ((activation, "z"), (loss, "prediction, target"), (schedule, "progress"), (initializer, "a, b, c")):
+        exec(f"def mine({arguments}, *, {name}=0.5): return 1.0", space)  # noqa: S102
+        with pytest.raises(FormulaError, match=f"mine: '{name}' is reserved"):
+            kind(space["mine"])
+
+
+@pytest.mark.parametrize("name", ["t", "warmup"])
+def test_an_optimizer_has_a_learning_rate_and_no_other_reserved_name(name: str) -> None:
+    space: dict[str, Any] = {}
+    exec(f"def mine(w, g, *, lr=0.1, {name}=0.5): return w - lr * g * {name}", space)  # noqa: S102
+    with pytest.raises(FormulaError, match=f"mine: '{name}' is reserved"):
+        optimizer(space["mine"])
+
+
+OUT_OF_RANGE = [
+    "adam(beta1=2)", "adam(beta1=1)", "adam(beta2=-0.1)", "adam(epsilon=-1)", "adamw(weight_decay=-1)", "sgd(lr=0)",
+    "momentum(momentum=1)", "rmsprop(decay=1.5)", "huber(delta=-1)", "huber(delta=0)", "celu(alpha=0)", "elu(alpha=-1)",
+    "squareplus(b=-4)", "squareplus(b=0)", "binary_cross_entropy(smoothing=1.1)", "softmax_cross_entropy(smoothing=-1)",
+    "step(every=0)", "step(factor=-1)", "exponential(final=0)", "cosine(final=-1)", "cosine(warmup=1)", "normal(std=-1)",
+    "uniform(limit=-0.1)", "he_normal(gain=-2)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("wanted", OUT_OF_RANGE)
+def test_a_hyper_parameter_outside_its_range_is_refused(wanted: str) -> None:
+    name, _, rest = wanted.partition("(")
+    key, _, value = rest.rstrip(")").partition("=")
+    known = {**ACTIVATIONS, **OPTIMIZERS, **LOSSES, **SCHEDULES, **INITIALIZERS}
+    with pytest.raises(InvalidInput, match=f"^{key} of {name} must be .*, but is {value}"):
+        lookup("definition", wanted, known)
+    with pytest.raises(InvalidInput, match=f"^{key} of {name} must be "):
+        known[name](**{key: float(value)})
+
+
+def test_a_users_annotation_states_the_range() -> None:
+    @activation
+    def steep(z: Expression, *, slope: Annotated[float, Range(1, 3)] = 2.0) -> Expression:
+        return slope * z
+
+    assert steep(slope=3.0).settings == (("slope", 3.0),)
+    with pytest.raises(InvalidInput, match="slope of steep must be at least 1 and at most 3, but is 3.5"):
+        steep(slope=3.5)
+
+    def wrong(z: Expression, *, slope: Annotated[float, Range(1, 3)] = 0.5) -> Expression:
+        return slope * z
+
+    with pytest.raises(InvalidInput, match="slope of wrong must be at least 1 and at most 3, but is 0.5"):
+        activation(wrong)
+
+
+def test_an_annotation_that_cannot_be_read_is_an_error() -> None:
+    def mine(z: Expression, *, slope: Steepness = 2.0) -> Expression:  # type: ignore[name-defined]  # noqa: F821
+        return slope * z
+
+    with pytest.raises(FormulaError, match="mine: cannot read the annotation of a hyper-parameter: name 'Steepness'"):
+        activation(mine)
+
+
+@pytest.mark.parametrize("definition", [*ACTIVATIONS.values(), *OPTIMIZERS.values(), *LOSSES.values()], ids=str)
+def test_a_definition_is_equal_to_its_copies_only(definition: Definition) -> None:
+    assert definition == pickle.loads(pickle.dumps(definition)) == copy.deepcopy(definition)
+    assert hash(definition) == hash(pickle.loads(pickle.dumps(definition)))
+    assert [other for other in ACTIVATIONS.values() if other == definition] in ([], [definition])
 
 
 def test_parameters_without_a_role_are_named() -> None:
@@ -72,12 +150,12 @@ def test_errors_inside_a_definition_say_which() -> None:
 
 
 def test_settings_change_by_name_and_keep_their_order() -> None:
-    settings = (("lr", 0.1), ("beta", 2.0))
-    assert configured("rule", settings, {"beta": 3}) == (("lr", 0.1), ("beta", 3.0))
+    own = optimizer(rule)
+    assert own(beta=3).settings == (("lr", 0.1), ("beta", 3.0))
     with pytest.raises(UnknownName, match="did you mean beta"):
-        configured("rule", settings, {"betta": 3})
-    with pytest.raises(InvalidInput, match="lr"):
-        configured("rule", settings, {"lr": -1})
+        own(betta=3)
+    with pytest.raises(InvalidInput, match="lr of rule must be greater than 0, but is -1"):
+        own(lr=-1)
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
@@ -111,6 +189,11 @@ def test_any_text_finds_a_definition_or_gives_a_clear_error(text: str) -> None:
     except InvalidInput:
         return
     assert found.name in text
+
+
+def test_a_hyper_parameter_given_twice_is_an_error() -> None:
+    with pytest.raises(InvalidInput, match="cannot read the activation"):
+        lookup("activation", "leaky_relu(slope=1, slope=2)", ACTIVATIONS)
 
 
 def test_a_table_is_by_name() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import statistics
 import pickle
 from collections.abc import Callable
 
@@ -62,7 +63,7 @@ def test_equal_expressions_are_one_object() -> None:
 def test_zero_has_no_sign() -> None:
     """Or z + 0 would simplify and z + −0 would not."""
     assert constant(-0.0) is constant(0.0)
-    assert Z * -0.0 is constant(0)
+    assert Z + -0.0 is Z
 
 
 def test_copies_and_pickles_are_the_same_object() -> None:
@@ -81,7 +82,6 @@ def test_copies_and_pickles_are_the_same_object() -> None:
         (1 * Z, Z),
         (Z / 1, Z),
         (Z**1, Z),
-        (0 * Z, constant(0)),
         (-(-Z), Z),
         (+Z, Z),
         (where(Z > 0, W, W), W),
@@ -152,6 +152,9 @@ PYTHON_FUNCTIONS: dict[str, Callable[..., float]] = {
     "tanh": math.tanh,
     "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
     "erf": math.erf,
+    "normal_cdf": statistics.NormalDist().cdf,
+    "normal_pdf": statistics.NormalDist().pdf,
+    "hypot": math.hypot,
     "sin": math.sin,
     "cos": math.cos,
     "sign": lambda x: math.copysign(1.0, x) if x else 0.0,
@@ -160,7 +163,7 @@ PYTHON_FUNCTIONS: dict[str, Callable[..., float]] = {
     "minimum": min,
     "where": lambda c, a, b: a if c else b,
 }
-OPERANDS = {"maximum": 2, "minimum": 2, "where": 3}
+OPERANDS = {"maximum": 2, "minimum": 2, "hypot": 2, "where": 3}
 
 
 def test_every_function_has_an_independent_oracle() -> None:
@@ -355,7 +358,7 @@ def test_derivatives_of_random_formulas_add_up_along_a_line(expression: Expressi
 
 
 def test_substitution_simplifies() -> None:
-    assert substitute(Z * W + 1, {"w": 0}) is constant(1)
+    assert substitute(Z + W * 2, {"w": 0}) is Z
     assert substitute(Z * W, {"w": Z}) is Z * Z
     assert substitute(Z, {"absent": 1.0}) is Z
 

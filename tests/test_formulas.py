@@ -84,7 +84,7 @@ def test_more_functions_may_be_known() -> None:
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_every_function_of_the_language_is_read(name: str) -> None:
-    operands = {"maximum": "z, 1", "minimum": "z, 1", "where": "z, 1, 2"}.get(name, "z")
+    operands = {"maximum": "z, 1", "minimum": "z, 1", "hypot": "z, 1", "where": "z, 1, 2"}.get(name, "z")
     assert parse(f"{name}({operands})", ["z"]).operation == name
 
 

@@ -103,7 +103,7 @@ def test_smoothing_is_a_share_and_off_by_default(chosen: Loss) -> None:
     assert (chosen.smoothing, chosen(smoothing=0.3).smoothing, squared_error.smoothing) == (0, 0.3, 0)
     assert chosen(smoothing=0) == chosen
     for wrong in (-0.1, 1.1):
-        with pytest.raises(InvalidInput, match=f"smoothing of {chosen.name} must be a share, from 0 to 1, but is"):
+        with pytest.raises(InvalidInput, match=f"smoothing of {chosen.name} must be at least 0 and at most 1, but is"):
             chosen(smoothing=wrong)
 
 

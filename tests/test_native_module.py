@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy import special
+from scipy import special, stats
 
 from schuss import _native
 from schuss.language.programs import OPERATIONS
@@ -83,6 +83,8 @@ UNARY: dict[str, tuple[Oracle, NDArray[np.float32], float]] = {
     "tanh": (np.tanh, grid((-1e4, 1e4), (-10, 10), (-1, 1)), 4),
     "sigmoid": (special.expit, grid((-87, 1e4), (-20, 20)), 4),
     "erf": (special.erf, grid((-1e4, 1e4), (-5, 5), (-1, 1)), 4),
+    "normal_cdf": (stats.norm.cdf, grid((-12.8, 1e4), (-12.8, 5), (-1, 1)), 5),
+    "normal_pdf": (stats.norm.pdf, grid((-13, 13), (-1, 1)), 5),
 }
 BINARY: dict[str, Callable[..., NDArray[np.float64]]] = {
     "add": np.add,
@@ -92,6 +94,7 @@ BINARY: dict[str, Callable[..., NDArray[np.float64]]] = {
     "pow": np.power,
     "maximum": np.maximum,
     "minimum": np.minimum,
+    "hypot": np.hypot,
     "less": np.less,
     "less_equal": np.less_equal,
 }
@@ -134,7 +137,15 @@ def test_a_binary_operation_rounds_the_exact_result(operation: str, instruction_
     if operation == "pow":
         x = np.abs(x)
     exact = BINARY[operation](x.astype(np.float64), y.astype(np.float64)).astype(np.float64)
-    assert ulps(apply(operation, instruction_set, x, y), exact) <= (1.5 if operation == "pow" else 0.5)
+    assert ulps(apply(operation, instruction_set, x, y), exact) <= {"pow": 1.5, "hypot": 2}.get(operation, 0.5)
+
+
+@pytest.mark.parametrize("instruction_set", INSTRUCTION_SETS)
+def test_a_hypotenuse_neither_overflows_nor_loses_its_special_values(instruction_set: str) -> None:
+    x = np.array([0, -0.0, 3e38, 2e19, -1e-30, np.inf, np.nan, 5], np.float32)
+    y = np.array([0, 0, 1e38, -2, 1e-30, 1, 1, -np.inf], np.float32)
+    got = apply("hypot", instruction_set, x, y)
+    np.testing.assert_allclose(got, np.hypot(x, y), rtol=3e-7)
 
 
 @pytest.mark.parametrize("instruction_set", INSTRUCTION_SETS)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -26,10 +26,22 @@ from typing import TYPE_CHECKING, Any, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss.definitions import Definition, description, formula_of, lookup, names_of
+from schuss.definitions import Definition, NonNegative, Positive, Range, description, formula_of, lookup, names_of
 from schuss.errors import InvalidInput, positive_integer
 from schuss.language import expressions, formulas
-from schuss.language.expressions import Expression, Operand, erf, exp, expm1, log1p, maximum, minimum, sqrt, where
+from schuss.language.expressions import (
+    Expression,
+    Operand,
+    exp,
+    expm1,
+    hypot,
+    log1p,
+    maximum,
+    minimum,
+    normal_cdf,
+    sqrt,
+    where,
+)
 from schuss.language.programs import Program, compile_program
 from schuss.show import charts
 from schuss.tailoring import tailored_numbers, tailored_slope
@@ -39,7 +51,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True, repr=False, kw_only=True)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Activation(Definition):
     """A function φ(z) applied to every unit of a layer.
 
@@ -47,11 +59,14 @@ class Activation(Definition):
     an expression it records, so definitions can use one another.
     """
 
-    formula: Expression = field(compare=False)  # of z and the hyper-parameters' symbols
+    formula: Expression  # of z and the hyper-parameters' symbols
     expression: Expression = field(init=False)  # of z alone
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "expression", expressions.substitute(self.formula, dict(self.settings)))
+
+    def _key(self) -> tuple[Hashable, ...]:
+        return (*super()._key(), id(self.expression))
 
     @overload
     def __call__(self, z: Expression, /) -> Expression: ...
@@ -98,18 +113,29 @@ class Activation(Definition):
 
     @cached_property
     def range(self) -> tuple[float, float]:
-        """The infimum and the supremum of φ, found on a grid of |z| ≤ 1e8; infinite where φ still grows there."""
+        """The infimum and the supremum of φ, found on a grid of |z| ≤ 1e8; infinite at a pole, or where φ still grows."""
         return 0.0 - _supremum(lambda z: -self(z)), _supremum(self)  # 0 − 0 is 0, where −0 would be shown as −0
 
     @cached_property
     def largest_slope(self) -> float:
-        """The supremum of |φ′|; infinite where it still grows at |z| = 1e8 (squared_relu)."""
+        """The supremum of |φ′|; infinite at a pole (√|z|), or where it still grows at |z| = 1e8 (squared_relu)."""
         return _supremum(lambda z: np.abs(self.slope(z)))
 
     @cached_property
     def usual_slope(self) -> float:
-        """The largest |φ′| for |z| ≤ 10, always finite: a unit whose slope is below 1 % of it counts as saturated."""
-        return float(np.abs(self.slope(_GRID[np.abs(_GRID) <= 10])).max())
+        """The largest |φ′| for |z| ≤ 10, always finite: a unit whose slope is below 1 % of it counts as saturated.
+
+        Beside a pole of φ′ every unit would be saturated: where it has one, the median. Beside e^10, the slope of an
+        exponential, too: where φ′ grows on and on, and a hundredfold from |z| = 1 to 10, the largest for |z| ≤ 1.
+        """
+        grid = _GRID[np.abs(_GRID) <= 10]
+        slopes = np.abs(self.slope(grid))
+        finite = np.isfinite(slopes)
+        peak = _peak(lambda z: np.abs(self.slope(z)), grid)
+        if not math.isfinite(peak):
+            return float(np.median(slopes[finite])) if finite.any() else 0.0
+        near = slopes[finite & (np.abs(grid) <= 1)].max(initial=0.0)
+        return float(near) if 0 < near < 0.01 * peak and self.largest_slope == math.inf else peak
 
     def plot(self, ax: Axes | None = None, *, z: NDArray[Any] | None = None) -> Axes:
         """φ, φ′ and the density of z: that of the values `z` (of any shape), else of a standard normal z."""
@@ -126,10 +152,26 @@ _FAR = np.geomspace(2.5e7, 5e7, 2000)  # many and at uneven distances, so that a
 
 
 def _supremum(f: Callable[[NDArray[np.float64]], NDArray[Any]]) -> float:
-    """The largest value of f where it has one, for all |z| ≤ 1e8; infinite where f still grows there."""
+    """The largest value of f where it has one, for all |z| ≤ 1e8; infinite at a pole or where f still grows there."""
     near, far = (float(np.fmax.reduce(f(np.concatenate([-z, z])))) for z in (_FAR, 2 * _FAR))
     grows = far > near + 0.01 or far == math.inf
-    return math.inf if grows else float(np.fmax.reduce(f(_GRID)))
+    return math.inf if grows else _peak(f, _GRID)
+
+
+def _peak(f: Callable[[NDArray[np.float64]], NDArray[Any]], grid: NDArray[np.float64]) -> float:
+    """The largest value of f on a grid; infinite at a pole, that is where f grows on however near one comes."""
+    values = f(grid)
+    largest = float(np.fmax.reduce(values))
+    if not math.isfinite(largest):
+        return largest
+    at = float(grid[np.nanargmax(values)])
+    for reach in 10.0 ** -np.arange(3.0, 17, 2):  # down to the spacing of double precision
+        closer = at + reach * np.linspace(-1, 1, 201)
+        at = float(closer[np.nanargmax(f(closer))])
+    top, near, far = (float(np.fmax.reduce(f(np.array([at - d, at + d])))) for d in (0.0, 1e-13, 1e-10))
+    if top - near > 0.5 * (near - far) > 0.01 * abs(far) + 1e-9:  # at a corner or a cusp the growth dies out instead
+        return math.inf
+    return top if top > 1.01 * largest > 0 else largest  # a peak too narrow for the grid
 
 
 def _on_array(expression: Expression, z: Any) -> NDArray[Any]:
@@ -140,13 +182,13 @@ def _on_array(expression: Expression, z: Any) -> NDArray[Any]:
 
 
 def activation(function: Callable[..., Expression]) -> Activation:
-    """Turn a function of one argument z, written with arithmetic and `schuss.expressions`, into an Activation.
+    """Turn a function of one argument z, written with arithmetic and `schuss.language.expressions`, into an Activation.
 
     Keyword-only arguments become hyper-parameters. FormulaError if the function cannot be recorded.
     """
-    formula, settings = formula_of("an activation", function, ["z"])
+    formula, called = formula_of("an activation", function, ["z"])
     return Activation(
-        name=function.__name__, formula=formula, settings=settings, defaults=settings, description=description(function)
+        name=function.__name__, formula=formula, description=description(function), **called.hyperparameters
     )
 
 
@@ -221,7 +263,7 @@ def tailor(wanted: str | Activation, depth: int) -> Activation:
     """
     phi, depth = find_activation(wanted), positive_integer("depth", depth)
     z = expressions.symbol("z")
-    if phi.formula in (relu.formula, leaky_relu.formula):
+    if phi.formula is relu.formula or phi.formula is leaky_relu.formula:
         numbers, inner, first = tailored_slope(depth), leaky_relu.formula, "slope"
     else:
         numbers = tailored_numbers(str(phi), phi.expression, phi.derivative, depth)
@@ -233,6 +275,7 @@ def tailor(wanted: str | Activation, depth: int) -> Activation:
         formula=expressions.symbol("gamma") * (inner - expressions.symbol("mu")),
         settings=settings,
         defaults=settings,
+        ranges=(Range(),) * len(settings),
         description=f"{what} suits stacks of {depth} layers (Martens et al., 2021; Zhang et al., 2022).",
     )
 
@@ -287,13 +330,13 @@ def leaky_relu(z: Expression, *, slope: float = 0.01) -> Expression:
 
 
 @activation
-def elu(z: Expression, *, alpha: float = 1.0) -> Expression:
+def elu(z: Expression, *, alpha: NonNegative = 1.0) -> Expression:
     """z above zero, α(e^z − 1) below: a mean nearer to zero (Clevert et al., 2016)."""
     return where(z > 0, z, alpha * expm1(z))
 
 
 @activation
-def celu(z: Expression, *, alpha: float = 1.0) -> Expression:
+def celu(z: Expression, *, alpha: Positive = 1.0) -> Expression:
     """ELU with a continuous slope for every α (Barron, 2017)."""
     return where(z > 0, z, alpha * expm1(z / alpha))
 
@@ -307,13 +350,13 @@ def selu(z: Expression) -> Expression:
 @activation
 def gelu(z: Expression) -> Expression:
     """z times the normal distribution function at z (Hendrycks and Gimpel, 2016)."""
-    return 0.5 * z * (1 + erf(z / math.sqrt(2)))
+    return z * normal_cdf(z)
 
 
 @activation
 def gelu_tanh(z: Expression) -> Expression:
     """GELU by its tanh approximation (Hendrycks and Gimpel, 2016)."""
-    return 0.5 * z * (1 + expressions.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
+    return z * sigmoid(math.sqrt(8 / math.pi) * (z + 0.044715 * z**3))  # (1 + tanh u) / 2 is 0 below z = -5.5
 
 
 @activation
@@ -366,9 +409,9 @@ def hard_silu(z: Expression) -> Expression:
 
 
 @activation
-def squareplus(z: Expression, *, b: float = 4.0) -> Expression:
+def squareplus(z: Expression, *, b: Positive = 4.0) -> Expression:
     """(z + √(z² + b)) / 2, a softplus without exponentials (Barron, 2021)."""
-    return (z + sqrt(z * z + b)) / 2
+    return maximum(z, 0) + b / 2 / (hypot(z, sqrt(b)) + abs(z))  # the smaller half of z ± √(z² + b), without cancelling
 
 
 @activation

@@ -6,13 +6,14 @@ anywhere; formulas are parsed, never executed.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schuss.activations import Activation
-from schuss.definitions import Definition, Settings
+from schuss.definitions import Definition, Range, Settings
 from schuss.errors import InvalidInput, RunFileError
 from schuss.initializers import INITIALIZERS, Initializer
 from schuss.language import formulas
@@ -43,6 +44,7 @@ def recipe_json(recipe: Recipe) -> dict[str, Any]:
         "batch_size": recipe.batch_size,
         "epochs": recipe.epochs,
         "schedule": {**_definition(recipe.schedule), "formula": formulas.text(recipe.schedule.formula)},
+        "horizon": recipe.horizon,
         "patience": recipe.patience,
         "clip_norm": recipe.clip_norm,
     }
@@ -67,7 +69,12 @@ def _layer(layer: Description) -> dict[str, Any]:
 
 
 def _definition(definition: Definition) -> dict[str, Any]:
-    return {"name": definition.name, "settings": dict(definition.settings), "defaults": dict(definition.defaults)}
+    return {
+        "name": definition.name,
+        "settings": dict(definition.settings),
+        "defaults": dict(definition.defaults),
+        "ranges": [[x if math.isfinite(x) else None for x in allowed] for allowed in definition.ranges],
+    }
 
 
 def activation_json(activation: Activation) -> dict[str, Any]:
@@ -121,39 +128,47 @@ def _restored_layer(d: dict[str, Any]) -> Description:
     return norms[d["kind"]](activation_from_json(d["activation"]))
 
 
-def _settings(d: dict[str, Any], key: str) -> Settings:
+def _settings(d: dict[str, Any], key: str = "settings") -> Settings:
     return tuple((str(name), float(value)) for name, value in d[key].items())
+
+
+def _restored_definition(d: dict[str, Any]) -> dict[str, Any]:
+    """The fields that `_definition` described."""
+    settings, defaults = _settings(d), _settings(d, "defaults")
+    ranges = tuple(
+        Range(-math.inf if low is None else float(low), math.inf if high is None else float(high), bool(a), bool(b))
+        for low, high, a, b in d["ranges"]
+    )
+    for (name, value), allowed in zip(settings, ranges, strict=True):
+        if value not in allowed:
+            raise RunFileError(f"{name} of {d['name']} must be {allowed}, but is {value!r}.")
+    return {"name": str(d["name"]), "settings": settings, "defaults": defaults, "ranges": ranges}
 
 
 def activation_from_json(d: dict[str, Any]) -> Activation:
     """The activation that `activation_json` described."""
-    settings = _settings(d, "settings")
-    formula = formulas.parse(d["formula"], ["z", *(name for name, _ in settings)])
-    return Activation(name=str(d["name"]), formula=formula, settings=settings, defaults=_settings(d, "defaults"))
+    formula = formulas.parse(d["formula"], ["z", *d["settings"]])
+    return Activation(formula=formula, **_restored_definition(d))
 
 
 def loss_from_json(d: dict[str, Any]) -> Loss:
     """The loss that `loss_json` described."""
-    settings = _settings(d, "settings")
-    names = ["prediction", "target", *(name for name, _ in settings)]
+    names = ["prediction", "target", *d["settings"]]
     formula = None if d["formula"] is None else formulas.parse(d["formula"], names)
-    return Loss(
-        name=str(d["name"]), formula=formula, settings=settings, defaults=_settings(d, "defaults"),
-        threshold=float(d["threshold"]),
-    )  # fmt: skip
+    return Loss(formula=formula, threshold=float(d["threshold"]), **_restored_definition(d))
 
 
 def optimizer_from_json(d: dict[str, Any]) -> Optimizer:
     """The optimizer that `optimizer_json` described."""
-    settings, state = _settings(d, "settings"), tuple(str(name) for name in d["state"])
-    names = ["w", "g", *state, "t", *(name for name, _ in settings)]
+    state = tuple(str(name) for name in d["state"])
+    names = ["w", "g", *state, "t", *d["settings"]]
     updates = tuple(formulas.parse(line, names) for line in d["updates"])
     low, high = d["search"]
-    if len(updates) != 1 + len(state) or "lr" not in dict(settings):
+    if len(updates) != 1 + len(state) or "lr" not in d["settings"]:
         raise RunFileError("the optimizer's rule is incomplete.")
     return Optimizer(
-        name=str(d["name"]), updates=updates, state=state, settings=settings, defaults=_settings(d, "defaults"),
-        search=(float(low), float(high)), full_batch=bool(d["full_batch"]),
+        updates=updates, state=state, search=(float(low), float(high)), full_batch=bool(d["full_batch"]),
+        **_restored_definition(d),
     )  # fmt: skip
 
 
@@ -165,26 +180,25 @@ def recipe_from_json(d: dict[str, Any]) -> Recipe:
         batch_size=d["batch_size"],
         epochs=d["epochs"],
         schedule=_restored_schedule(d["schedule"]),
+        horizon=d["horizon"],
         patience=d["patience"],
         clip_norm=d["clip_norm"],
     )
 
 
 def _restored_schedule(d: dict[str, Any]) -> Schedule:
-    settings = _settings(d, "settings")
-    formula = formulas.parse(d["formula"], ["progress", *(name for name, _ in settings)])
-    return Schedule(name=str(d["name"]), formula=formula, settings=settings, defaults=_settings(d, "defaults"))
+    return Schedule(formula=formulas.parse(d["formula"], ["progress", *d["settings"]]), **_restored_definition(d))
 
 
 def _restored_initializer(d: dict[str, Any]) -> Initializer:
     """The initializer by name; one that is not built in is a name only, since its code is not in the file."""
-    name, settings = str(d["name"]), _settings(d, "settings")
+    name = str(d["name"])
     if name in INITIALIZERS:
-        return INITIALIZERS[name](**dict(settings))
+        return INITIALIZERS[name](**dict(_settings(d)))
 
     def unavailable(*_: object, **__: object) -> NDArray[np.float32]:
         raise InvalidInput(
             f"the initializer {name} was defined outside schuss; a loaded run cannot draw new weights with it."
         )
 
-    return Initializer(name=name, rule=unavailable, settings=settings, defaults=_settings(d, "defaults"))
+    return Initializer(rule=unavailable, **_restored_definition(d))

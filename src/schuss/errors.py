@@ -35,6 +35,10 @@ class StudyFileError(InvalidInput):
     """A study file that is damaged, in use, out of space, of another version, or none at all."""
 
 
+class SchussWarning(UserWarning):
+    """Something schuss decided and the result depends on; the command line prints it as a note."""
+
+
 class NoTheory(InvalidInput):
     """A network for which there is no mean-field prediction; the message says why."""
 
@@ -51,16 +55,19 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownName:
     return UnknownName(f"unknown {kind} '{name}'{hint} Known: {', '.join(names)}.")
 
 
-def positive_integer(what: str, value: object, at_most: int | None = None) -> int:
-    """Return `value` if it is a whole number of at least 1.
+LARGEST_COUNT = 2**31 - 1
+
+
+def positive_integer(what: str, value: object, at_most: int = LARGEST_COUNT) -> int:
+    """Return `value` if it is a whole number from 1 to `at_most`.
 
     >>> positive_integer("depth", 4)
     4
     """
-    limits = "of at least 1" if at_most is None else f"from 1 to {at_most}"
     number = 0 if isinstance(value, bool) or not hasattr(value, "__index__") else int(value.__index__())
-    if number < 1 or (at_most is not None and number > at_most):
-        raise InvalidInput(f"{what} must be a whole number {limits}, but is {value!r}.")
+    if not 1 <= number <= at_most:
+        limits = "of at least 1" if number < 1 else f"of at most {at_most:,}"
+        raise InvalidInput(f"{what} must be a whole number {limits}, but is {value!r:.60}.")
     return number
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, TypeAlias
@@ -26,7 +26,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from schuss.activations import Activation, identity
-from schuss.definitions import Definition, Settings, description, lookup, names_of, signature
+from schuss.definitions import Definition, NonNegative, Settings, description, lookup, names_of, signature
 from schuss.errors import FormulaError, InvalidInput
 from schuss.language.expectations import gaussian_mean
 
@@ -34,11 +34,11 @@ Weights: TypeAlias = NDArray[np.floating]
 Shape: TypeAlias = tuple[int, int]
 
 
-@dataclass(frozen=True, repr=False, kw_only=True)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Initializer(Definition):
     """A rule for initial weights; `he_normal(gain=0.5)` is a configured copy."""
 
-    rule: Callable[..., Weights] = field(compare=False)
+    rule: Callable[..., Weights]
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         """Pickle by name: the function cannot be, since in its module the name stands for this object."""
@@ -62,13 +62,13 @@ class Initializer(Definition):
 
 def initializer(function: Callable[..., Weights]) -> Initializer:
     """Turn a function of (random, shape, reads) into an Initializer."""
-    positional, settings = signature(function)
-    if len(positional) != 3:
+    called = signature(function)
+    if len(called.positional) != 3:
         raise FormulaError(
-            f"an initializer is a function of (random, shape, reads), but {function.__name__} takes {positional}."
+            f"an initializer is a function of (random, shape, reads), but {function.__name__} takes {called.positional}."
         )
     return Initializer(
-        name=function.__name__, rule=function, settings=settings, defaults=settings, description=description(function)
+        name=function.__name__, rule=function, description=description(function), **called.hyperparameters
     )
 
 
@@ -113,49 +113,49 @@ def constant(random: Generator, shape: Shape, reads: Activation, *, value: float
 
 
 @initializer
-def normal(random: Generator, shape: Shape, reads: Activation, *, std: float = 0.01) -> Weights:
+def normal(random: Generator, shape: Shape, reads: Activation, *, std: NonNegative = 0.01) -> Weights:
     """N(0, std²), the same for every fan-in, as before 2010."""
     return std * random.standard_normal(shape, dtype=np.float32)
 
 
 @initializer
-def uniform(random: Generator, shape: Shape, reads: Activation, *, limit: float = 0.05) -> Weights:
+def uniform(random: Generator, shape: Shape, reads: Activation, *, limit: NonNegative = 0.05) -> Weights:
     """Uniform in −limit … limit."""
     return limit * (2 * random.random(shape, dtype=np.float32) - 1)
 
 
 @initializer
-def glorot_normal(random: Generator, shape: Shape, reads: Activation, *, gain: float = 1.0) -> Weights:
+def glorot_normal(random: Generator, shape: Shape, reads: Activation, *, gain: NonNegative = 1.0) -> Weights:
     """N(0, gain² · 2 / (fan_in + fan_out)): between what forward and backward ask for (Glorot and Bengio, 2010)."""
     return gain * math.sqrt(2 / sum(shape)) * random.standard_normal(shape, dtype=np.float32)
 
 
 @initializer
-def glorot_uniform(random: Generator, shape: Shape, reads: Activation, *, gain: float = 1.0) -> Weights:
+def glorot_uniform(random: Generator, shape: Shape, reads: Activation, *, gain: NonNegative = 1.0) -> Weights:
     """Uniform with Glorot's variance: limit gain · √(6 / (fan_in + fan_out))."""
     return gain * math.sqrt(6 / sum(shape)) * (2 * random.random(shape, dtype=np.float32) - 1)
 
 
 @initializer
-def he_normal(random: Generator, shape: Shape, reads: Activation, *, gain: float = math.sqrt(2)) -> Weights:
+def he_normal(random: Generator, shape: Shape, reads: Activation, *, gain: NonNegative = math.sqrt(2)) -> Weights:
     """N(0, gain² / fan_in) with gain √2, right for ReLU (He et al., 2015)."""
     return gain / math.sqrt(shape[0]) * random.standard_normal(shape, dtype=np.float32)
 
 
 @initializer
-def he_uniform(random: Generator, shape: Shape, reads: Activation, *, gain: float = math.sqrt(2)) -> Weights:
+def he_uniform(random: Generator, shape: Shape, reads: Activation, *, gain: NonNegative = math.sqrt(2)) -> Weights:
     """Uniform with He's variance: limit gain · √(3 / fan_in)."""
     return gain * math.sqrt(3 / shape[0]) * (2 * random.random(shape, dtype=np.float32) - 1)
 
 
 @initializer
-def lecun(random: Generator, shape: Shape, reads: Activation, *, gain: float = 1.0) -> Weights:
+def lecun(random: Generator, shape: Shape, reads: Activation, *, gain: NonNegative = 1.0) -> Weights:
     """N(0, gain² / fan_in): keeps the variance of a linear layer (LeCun et al., 1998), also SELU's."""
     return gain / math.sqrt(shape[0]) * random.standard_normal(shape, dtype=np.float32)
 
 
 @initializer
-def orthogonal(random: Generator, shape: Shape, reads: Activation, *, gain: float = 1.0) -> Weights:
+def orthogonal(random: Generator, shape: Shape, reads: Activation, *, gain: NonNegative = 1.0) -> Weights:
     """gain times a random matrix with orthonormal rows or columns (Saxe et al., 2014).
 
     A layer that does not narrow keeps the length of every vector exactly.

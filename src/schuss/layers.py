@@ -22,6 +22,9 @@ from schuss.initializers import Initializer, auto, find_initializer, zeros
 
 Kind: TypeAlias = Literal["dense", "batch_norm", "layer_norm", "rms_norm"]
 
+# What is checked before sizes are multiplied: the numbers of a wider layer, or of a larger network, fit no memory.
+MOST_UNITS, MOST_LAYERS, MOST_PARAMETERS = 2**20, 10_000, 2**31
+
 
 class Layer(NamedTuple):
     """A layer whose sizes are known, as engines take it.
@@ -79,7 +82,7 @@ class Dense:
         init: str | Initializer = auto,
         bias: str | Initializer = zeros,
     ) -> None:
-        object.__setattr__(self, "units", positive_integer("the number of units", units))
+        object.__setattr__(self, "units", positive_integer("the number of units", units, MOST_UNITS))
         object.__setattr__(self, "activation", find_activation(activation))
         object.__setattr__(self, "init", find_initializer(init))
         object.__setattr__(self, "bias", find_initializer(bias))
@@ -243,13 +246,18 @@ def engine_layers(layers: Sequence[Description]) -> Iterator[Dense | Norm]:
 def lowered(layers: Sequence[Description], n_inputs: int) -> tuple[Layer, ...]:
     """The stack as engines take it.
 
-    InvalidInput if a Residual does not return as many numbers as it takes.
+    InvalidInput if a Residual does not return as many numbers as it takes, or for more than 2^31 parameters.
 
     >>> [tuple(layer) for layer in lowered([Dense(4, "relu"), Residual(Dense(4), Dropout(0.5))], 7)]
     [('dense', 7, 4, relu, 0.0, None), ('dense', 4, 4, identity, 0.5, 1)]
     """
     found: list[Layer] = []
     _lower(layers, n_inputs, found)
+    if (count := sum(layer.n_parameters for layer in found)) > MOST_PARAMETERS:
+        raise InvalidInput(
+            f"this network has {count:,} parameters, but there may be at most {MOST_PARAMETERS:,}; make it narrower or "
+            "less deep."
+        )
     return tuple(found)
 
 

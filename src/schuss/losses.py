@@ -12,22 +12,24 @@ A loss is the mean over rows and outputs (PyTorch's "mean"), so its size does no
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Self, overload
+from typing import Annotated, Any, Self, TypeAlias, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss.definitions import Definition, description, formula_of, lookup, names_of
-from schuss.errors import FormulaError, InvalidInput
+from schuss.definitions import Definition, Positive, Range, description, formula_of, lookup, names_of
+from schuss.errors import FormulaError
 from schuss.language import expressions
 from schuss.language.expressions import Expression, exp, log1p, maximum, where
 from schuss.language.programs import Program, compile_program
 
+Smoothing: TypeAlias = Annotated[float, Range(0, 1)]  # a share of the target
 
-@dataclass(frozen=True, repr=False, kw_only=True)
+
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Loss(Definition):
     """The price of a prediction p where y was right.
 
@@ -36,15 +38,16 @@ class Loss(Definition):
     above which a single output means the second class: 0 for losses on logits, 0.5 for losses on probabilities.
     """
 
-    formula: Expression | None = field(compare=False)
+    formula: Expression | None
     threshold: float = 0.5
     expression: Expression | None = field(init=False)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.smoothing <= 1:
-            raise InvalidInput(f"smoothing of {self.name} must be a share, from 0 to 1, but is {self.smoothing:g}.")
         fixed = None if self.formula is None else expressions.substitute(self.formula, dict(self.settings))
         object.__setattr__(self, "expression", fixed)
+
+    def _key(self) -> tuple[Hashable, ...]:
+        return (*super()._key(), self.threshold, id(self.expression))
 
     @property
     def smoothing(self) -> float:
@@ -114,10 +117,8 @@ def loss(function: Callable[..., Expression] | None = None, *, threshold: float 
     """
     if function is None:
         return lambda price: replace(loss(price), threshold=threshold)
-    formula, settings = formula_of("a loss", function, ["prediction", "target"])
-    return Loss(
-        name=function.__name__, formula=formula, settings=settings, defaults=settings, description=description(function)
-    )
+    formula, called = formula_of("a loss", function, ["prediction", "target"])
+    return Loss(name=function.__name__, formula=formula, description=description(function), **called.hyperparameters)
 
 
 def find_loss(wanted: str | Loss) -> Loss:
@@ -140,14 +141,14 @@ def absolute_error(prediction: Expression, target: Expression) -> Expression:
 
 
 @loss
-def huber(prediction: Expression, target: Expression, *, delta: float = 1.0) -> Expression:
+def huber(prediction: Expression, target: Expression, *, delta: Positive = 1.0) -> Expression:
     """Quadratic within δ, linear beyond, PyTorch's HuberLoss (Huber, 1964)."""
     error = abs(prediction - target)
     return where(error <= delta, 0.5 * error * error, delta * (error - 0.5 * delta))
 
 
 @loss(threshold=0.0)
-def binary_cross_entropy(prediction: Expression, target: Expression, *, smoothing: float = 0.0) -> Expression:
+def binary_cross_entropy(prediction: Expression, target: Expression, *, smoothing: Smoothing = 0.0) -> Expression:
     """−y log σ(p) − (1 − y) log(1 − σ(p)) from the logit p, PyTorch's BCEWithLogitsLoss; y in 0 … 1.
 
     With a smoothing s the target is (1 − s)·y + s/2, as of `softmax_cross_entropy` with two classes.
@@ -161,6 +162,7 @@ softmax_cross_entropy = Loss(
     formula=None,
     settings=(("smoothing", 0.0),),
     defaults=(("smoothing", 0.0),),
+    ranges=get_args(Smoothing)[1:],
     description="""−log softmax(p)_y from the logits p of all classes, PyTorch's CrossEntropyLoss; y is a class number.
 
 With a smoothing s it is −Σ t_j log softmax(p)_j, the target t being 1 − s at y and, besides, s/k for each of the

@@ -15,7 +15,7 @@ keyword-only names are hyper-parameters; it returns the new weights and the new 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
@@ -23,7 +23,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss.definitions import Definition, description, lookup, names_of, recorded, signature
+from schuss.definitions import (
+    Definition,
+    Fraction,
+    NonNegative,
+    Positive,
+    description,
+    lookup,
+    names_of,
+    recorded,
+    signature,
+)
 from schuss.errors import FormulaError, InvalidInput, positive_number
 from schuss.landscapes import LANDSCAPES, best_descent, find_landscape
 from schuss.language import expressions, formulas
@@ -38,7 +48,7 @@ if TYPE_CHECKING:
 Update: TypeAlias = "tuple[Expression, ...] | Expression"
 
 
-@dataclass(frozen=True, repr=False, kw_only=True)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Optimizer(Definition):
     """A rule that turns a gradient into new weights.
 
@@ -51,6 +61,9 @@ class Optimizer(Definition):
     state: tuple[str, ...]
     search: tuple[float, float]
     full_batch: bool
+
+    def _key(self) -> tuple[Hashable, ...]:
+        return (*super()._key(), self.state, self.search, self.full_batch, *map(id, self.updates))
 
     @property
     def lr(self) -> float:
@@ -140,14 +153,14 @@ def optimizer(
 
 def _recorded_rule(function: Callable[..., Update], search: tuple[float, float], full_batch: bool) -> Optimizer:
     """Read the signature of an update rule and record it."""
-    positional, settings = signature(function)
+    called = signature(function, own=["lr"])
+    positional, settings = called.positional, called.settings
     if positional[:2] != ("w", "g"):
         raise FormulaError(f"an optimizer's first arguments are w and g, but {function.__name__} has {positional}.")
     if "lr" not in dict(settings):
         raise FormulaError(
             f"an optimizer has a learning rate: give {function.__name__} a keyword-only lr with a default."
         )
-    positive_number("lr", dict(settings)["lr"])
     state = tuple(name for name in positional[2:] if name != "t")
     updates = recorded(function)
     if len(updates) != 1 + len(state):
@@ -157,8 +170,8 @@ def _recorded_rule(function: Callable[..., Update], search: tuple[float, float],
         )
     low, high = (positive_number("a learning rate to search from or to", rate) for rate in search)
     return Optimizer(
-        name=function.__name__, updates=updates, state=state, settings=settings, defaults=settings,
-        description=description(function), search=(low, high), full_batch=full_batch,
+        name=function.__name__, updates=updates, state=state, description=description(function), search=(low, high),
+        full_batch=full_batch, **called.hyperparameters,
     )  # fmt: skip
 
 
@@ -174,19 +187,19 @@ def find_optimizer(wanted: str | Optimizer) -> Optimizer:
 
 
 @optimizer(search=(1e-2, 10.0), full_batch=True)
-def gd(w: Expression, g: Expression, *, lr: float = 0.1) -> Update:
+def gd(w: Expression, g: Expression, *, lr: Positive = 0.1) -> Update:
     """Gradient descent: the exact gradient of the whole training set for every step (Cauchy, 1847)."""
     return w - lr * g
 
 
 @optimizer(search=(1e-3, 1.0))
-def sgd(w: Expression, g: Expression, *, lr: float = 0.01) -> Update:
+def sgd(w: Expression, g: Expression, *, lr: Positive = 0.01) -> Update:
     """Stochastic gradient descent: the same rule on random parts of the data (Robbins and Monro, 1951)."""
     return w - lr * g
 
 
 @optimizer(search=(1e-4, 1.0))
-def momentum(w: Expression, g: Expression, v: Expression, *, lr: float = 0.01, momentum: float = 0.9) -> Update:
+def momentum(w: Expression, g: Expression, v: Expression, *, lr: Positive = 0.01, momentum: Fraction = 0.9) -> Update:
     """SGD with momentum (Polyak, 1964), in PyTorch's form: v ← μv + g, w ← w − lr·v; it zigzags less.
 
     Keras keeps lr·v instead, which differs only while the learning rate changes.
@@ -196,14 +209,14 @@ def momentum(w: Expression, g: Expression, v: Expression, *, lr: float = 0.01, m
 
 
 @optimizer(search=(1e-4, 1.0))
-def nesterov(w: Expression, g: Expression, v: Expression, *, lr: float = 0.01, momentum: float = 0.9) -> Update:
+def nesterov(w: Expression, g: Expression, v: Expression, *, lr: Positive = 0.01, momentum: Fraction = 0.9) -> Update:
     """Momentum that looks one step ahead (Nesterov, 1983), in PyTorch's form: w ← w − lr·(g + μv)."""
     v = momentum * v + g
     return w - lr * (g + momentum * v), v
 
 
 @optimizer(search=(1e-3, 1.0))
-def adagrad(w: Expression, g: Expression, s: Expression, *, lr: float = 0.01, epsilon: float = 1e-10) -> Update:
+def adagrad(w: Expression, g: Expression, s: Expression, *, lr: Positive = 0.01, epsilon: NonNegative = 1e-10) -> Update:
     """A step size of its own for each weight, smaller the more it has moved (Duchi et al., 2011).
 
     ε stands outside the root and s starts at 0, as in PyTorch; Keras has √(s + ε), and s starts at 0.1.
@@ -214,7 +227,7 @@ def adagrad(w: Expression, g: Expression, s: Expression, *, lr: float = 0.01, ep
 
 @optimizer(search=(1e-4, 1e-1))
 def rmsprop(
-    w: Expression, g: Expression, s: Expression, *, lr: float = 0.01, decay: float = 0.99, epsilon: float = 1e-8
+    w: Expression, g: Expression, s: Expression, *, lr: Positive = 0.01, decay: Fraction = 0.99, epsilon: NonNegative = 1e-8
 ) -> Update:
     """Adagrad that forgets, so that its steps do not die out (Hinton, 2012); `decay` is PyTorch's alpha.
 
@@ -227,7 +240,7 @@ def rmsprop(
 @optimizer(search=(1e-4, 1e-1))
 def adam(
     w: Expression, g: Expression, m: Expression, v: Expression, t: Expression,
-    *, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8,
+    *, lr: Positive = 1e-3, beta1: Fraction = 0.9, beta2: Fraction = 0.999, epsilon: NonNegative = 1e-8,
 ) -> Update:  # fmt: skip
     """Momentum and RMSProp together, both corrected for their start at zero (Kingma and Ba, 2015).
 
@@ -241,7 +254,7 @@ def adam(
 @optimizer(search=(1e-4, 1e-1))
 def adamw(
     w: Expression, g: Expression, m: Expression, v: Expression, t: Expression,
-    *, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8, weight_decay: float = 0.01,
+    *, lr: Positive = 1e-3, beta1: Fraction = 0.9, beta2: Fraction = 0.999, epsilon: NonNegative = 1e-8, weight_decay: NonNegative = 0.01,
 ) -> Update:  # fmt: skip
     """Adam with weight decay beside the gradient, not inside it (Loshchilov and Hutter, 2019)."""
     m = beta1 * m + (1 - beta1) * g

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from schuss.errors import positive_integer, positive_number
+from schuss.errors import InvalidInput, positive_integer, positive_number
 from schuss.losses import Loss, find_loss
 from schuss.optimizers import Optimizer, find_optimizer
 from schuss.schedules import Schedule, constant, find_schedule
@@ -25,6 +25,8 @@ class Recipe:
     batch_size : rows of one update; None is the full batch.
     epochs : passes over the training part.
     schedule : the factor on the learning rate.
+    horizon : epochs over which the schedule is planned; None is `epochs`. A training that may go on later states it from
+        the start: cut at any epoch and resumed, it gives the same bits as in one go.
     patience : stop after so many epochs without a lower validation loss, and keep the best weights; None never stops.
     clip_norm : the largest global norm of a gradient; larger ones are scaled down to it (Pascanu et al., 2013).
     """
@@ -34,6 +36,7 @@ class Recipe:
     batch_size: int | None
     epochs: int
     schedule: Schedule
+    horizon: int | None
     patience: int | None
     clip_norm: float | None
 
@@ -44,6 +47,7 @@ class Recipe:
         batch_size: int | None = 32,
         epochs: int = 20,
         schedule: str | Schedule = constant,
+        horizon: int | None = None,
         patience: int | None = None,
         clip_norm: float | None = None,
     ) -> None:
@@ -55,15 +59,26 @@ class Recipe:
             "batch_size": None if full else positive_integer("batch_size", batch_size),
             "epochs": positive_integer("epochs", epochs),
             "schedule": find_schedule(schedule),
+            "horizon": None if horizon is None else positive_integer("horizon", horizon),
             "patience": None if patience is None else positive_integer("patience", patience),
             "clip_norm": None if clip_norm is None else positive_number("clip_norm", clip_norm),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
+        if self.planned_epochs < self.epochs:
+            raise InvalidInput(
+                f"the schedule is planned over a horizon of {horizon} epochs, but {epochs} are asked for; give a horizon "
+                "of at least as many."
+            )
+
+    @property
+    def planned_epochs(self) -> int:
+        """The epochs over which the schedule is planned."""
+        return self.horizon or self.epochs
 
     def __repr__(self) -> str:
         parts = [str(self.optimizer), f"batch_size={self.batch_size or 'all'}", f"epochs={self.epochs}"]
-        for name in ("loss", "patience", "clip_norm"):
+        for name in ("loss", "horizon", "patience", "clip_norm"):
             if (value := getattr(self, name)) is not None:
                 parts.append(f"{name}={value}")
         if self.schedule != constant:

@@ -12,37 +12,51 @@ Each also has `warmup`, the share of the training during which the factor first 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import Annotated, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss.definitions import Definition, description, formula_of, lookup, names_of
+from schuss.definitions import (
+    Definition,
+    Fraction,
+    NonNegative,
+    Positive,
+    Range,
+    description,
+    formula_of,
+    lookup,
+    names_of,
+)
 from schuss.errors import InvalidInput
 from schuss.language import expressions
-from schuss.language.expressions import Expression, cos, floor
+from schuss.language.expressions import Expression, Operand, cos, floor
+
+_AT_ONCE = 2**20  # steps whose factors are computed at once: a long training has no memory for all progress beside them
+Share: TypeAlias = Annotated[float, Range(0, 1, open_low=True)]  # of the training
 
 
-@dataclass(frozen=True, repr=False, kw_only=True)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Schedule(Definition):
     """A factor on the learning rate; `cosine(final=0.1, warmup=0.05)` is a configured copy."""
 
     formula: Expression  # of progress and the hyper-parameters' symbols, warmup aside
 
-    def __post_init__(self) -> None:
-        warmup = dict(self.settings)["warmup"]
-        if not 0 <= warmup < 1:
-            raise InvalidInput(f"warmup must be a share of the training, at least 0 and below 1, but is {warmup:g}.")
+    def _key(self) -> tuple[Hashable, ...]:
+        return (*super()._key(), id(self.formula))
 
     def factors(self, steps: int) -> NDArray[np.float64]:
         """The factor of every step of a training of `steps` steps, float64 [steps]."""
         values = dict(self.settings)
         warm = round(values.pop("warmup") * steps)
-        progress = np.arange(steps - warm) / max(steps - warm, 1)
-        main = expressions.evaluate(self.formula, {**values, "progress": progress})
-        rising = np.arange(1, warm + 1) / max(warm, 1)
-        factors = np.concatenate([rising, np.broadcast_to(np.asarray(main, dtype=np.float64), progress.shape)])
+        factors = np.empty(steps)
+        factors[:warm] = np.arange(1, warm + 1) / max(warm, 1)
+        for start in range(warm, steps, _AT_ONCE):
+            stop = min(start + _AT_ONCE, steps)
+            progress = np.arange(start - warm, stop - warm) / (steps - warm)
+            factors[start:stop] = expressions.evaluate(self.formula, {**values, "progress": progress})
         if not np.all(np.isfinite(factors)):
             raise InvalidInput(
                 f"the schedule {self} gives a learning rate that is not a number; check its hyper-parameters."
@@ -50,13 +64,14 @@ class Schedule(Definition):
         return factors
 
 
-def schedule(function: Callable[..., Expression]) -> Schedule:
+def schedule(function: Callable[..., Operand]) -> Schedule:
     """Turn a function of `progress` into a Schedule; keyword-only arguments become hyper-parameters."""
-    formula, settings = formula_of("a schedule", function, ["progress"])
-    settings = (*settings, ("warmup", 0.0))
+    formula, (_, settings, ranges) = formula_of("a schedule", function, ["progress"])
+    settings, ranges = (*settings, ("warmup", 0.0)), (*ranges, *get_args(Fraction)[1:])
     return Schedule(
-        name=function.__name__, formula=formula, settings=settings, defaults=settings, description=description(function)
-    )
+        name=function.__name__, formula=formula, settings=settings, defaults=settings, ranges=ranges,
+        description=description(function),
+    )  # fmt: skip
 
 
 def find_schedule(wanted: str | Schedule) -> Schedule:
@@ -67,25 +82,25 @@ def find_schedule(wanted: str | Schedule) -> Schedule:
 
 
 @schedule
-def constant(progress: Expression) -> Expression:
+def constant(progress: Expression) -> Operand:
     """1 throughout."""
-    return 1 + 0 * progress
+    return 1.0
 
 
 @schedule
-def step(progress: Expression, *, every: float = 1 / 3, factor: float = 0.1) -> Expression:
+def step(progress: Expression, *, every: Share = 1 / 3, factor: NonNegative = 0.1) -> Expression:
     """Times `factor` after each share `every` of the training."""
     return factor ** floor(progress / every + 1e-9)  # 1e-9: 2/6 divided by 1/3 must not round to just below 1
 
 
 @schedule
-def exponential(progress: Expression, *, final: float = 0.01) -> Expression:
+def exponential(progress: Expression, *, final: Positive = 0.01) -> Expression:
     """From 1 to `final`, by the same ratio every step."""
     return final**progress
 
 
 @schedule
-def cosine(progress: Expression, *, final: float = 0.0) -> Expression:
+def cosine(progress: Expression, *, final: NonNegative = 0.0) -> Expression:
     """From 1 to `final` along half a cosine (Loshchilov and Hutter, 2017)."""
     return final + (1 - final) * (1 + cos(math.pi * progress)) / 2
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -129,10 +130,23 @@ class _OnnxOperations:
                 found = self.node("Less" if operation == "less" else "LessOrEqual", list(operands))
                 return self.cast(found, np.float32)
             case "expm1":
-                return self.compute("sub", self.compute("exp", *operands), self.constant("number_1.0", np.float32(1)))
+                return self.compute("sub", self.compute("exp", *operands), self._number(1))
             case "log1p":
-                return self.compute("log", self.compute("add", *operands, self.constant("number_1.0", np.float32(1))))
+                return self.compute("log", self.compute("add", *operands, self._number(1)))
+            case "normal_cdf":
+                scaled = self.compute("mul", *operands, self._number(math.sqrt(0.5)))
+                return self.compute("mul", self._number(0.5), self.compute("add", self._number(1), self.node("Erf", [scaled])))
+            case "normal_pdf":
+                exponent = self.compute("mul", self._number(-0.5), self.compute("mul", *operands, *operands))
+                density = self._number(1 / math.sqrt(2 * math.pi))
+                return self.compute("mul", density, self.compute("exp", exponent))
+            case "hypot":
+                squares = (self.compute("mul", x, x) for x in operands)
+                return self.compute("sqrt", self.compute("add", *squares))
         return self.node(_NODES[operation], list(operands))
+
+    def _number(self, value: float) -> str:
+        return self.constant(f"number_{float(value)}", np.float32(value))
 
     def cast(self, x: str, dtype: type[np.floating[Any]]) -> str:
         return self.node("Cast", [x], to=self.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))

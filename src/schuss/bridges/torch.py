@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -67,6 +68,10 @@ class _TorchOperations:
             case "less" | "less_equal":
                 compare = torch.lt if operation == "less" else torch.le
                 return compare(*operands).to(torch.result_type(*operands))
+            case "normal_cdf":
+                return torch.special.ndtr(*operands)
+            case "normal_pdf":
+                return torch.exp(-0.5 * operands[0] ** 2) / math.sqrt(2 * math.pi)
         return getattr(torch, {"div": "true_divide"}.get(operation, operation))(*operands)
 
     def cast(self, x: Any, dtype: type[np.floating[Any]]) -> Any:

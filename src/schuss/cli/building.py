@@ -8,6 +8,7 @@ from typing import Any
 import schuss as sc
 from schuss.cli.userfiles import with_own
 from schuss.errors import positive_integer
+from schuss.layers import MOST_LAYERS, MOST_UNITS
 
 
 def network_of(before: sc.Run | None, **wanted: Any) -> sc.Network:
@@ -15,8 +16,8 @@ def network_of(before: sc.Run | None, **wanted: Any) -> sc.Network:
     given = {name: value for name, value in wanted.items() if value is not None}
     if before is not None and not given:
         return before.network
-    depth = positive_integer("depth", given.pop("depth", 4))
-    hidden = [positive_integer("width", given.pop("width", 64))] * depth
+    depth = positive_integer("depth", given.pop("depth", 4), MOST_LAYERS)
+    hidden = [positive_integer("width", given.pop("width", 64), MOST_UNITS)] * depth
     if "activation" in given:
         (given["activation"],) = with_own("activation", [given["activation"]])
     return sc.mlp(hidden, **given)

@@ -14,6 +14,7 @@ from schuss.cli.exits import fail_if_diverged, whole_or_nothing
 from schuss.cli.options import (
     ClipNorm,
     DataArgument,
+    Horizon,
     Json,
     LearningRate,
     MaybeActivation,
@@ -53,8 +54,8 @@ def fit(
     activation: MaybeActivation = None, depth: MaybeDepth = None, width: MaybeWidth = None, init: MaybeInit = None,
     norm: MaybeNorm = None, residual: Residual = False, dropout: MaybeDropout = None,
     optimizer: MaybeOptimizer = None, lr: LearningRate = None, batch_size: MaybeBatchSize = None,
-    epochs: MaybeEpochs = None, loss: MaybeLoss = None, schedule: MaybeSchedule = None, patience: Patience = None,
-    clip_norm: ClipNorm = None, save: Save = None, resume: Resume = None, target: Target = None, task: Task = None,
+    epochs: MaybeEpochs = None, loss: MaybeLoss = None, schedule: MaybeSchedule = None, horizon: Horizon = None,
+    patience: Patience = None, clip_norm: ClipNorm = None, save: Save = None, resume: Resume = None, target: Target = None, task: Task = None,
     seed: MaybeSeed = None, threads: Threads = None, json: Json = None, plot: Plot = False, out: Pictures = None,
 ) -> None:  # fmt: skip
     """Train one network, or for a file, with no network described, the ensemble that predicts it best.
@@ -68,7 +69,7 @@ def fit(
     output = Output(json, folder(plot, out), [save], [data])
     described = (
         activation, depth, width, init, norm, residual or None, dropout, optimizer, lr, batch_size, epochs, loss,
-        schedule, patience, clip_norm, resume,
+        schedule, horizon, patience, clip_norm, resume,
     )  # fmt: skip
     if data not in PROBLEMS and all(option is None for option in described):
         _fit_table(data, target, task, seed or 0, threads, save, output)
@@ -80,7 +81,8 @@ def fit(
     )  # fmt: skip
     recipe = recipe_of(
         before, optimizer, lr,
-        batch_size=batch_size, epochs=epochs, loss=loss, schedule=schedule, patience=patience, clip_norm=clip_norm,
+        batch_size=batch_size, epochs=epochs, loss=loss, schedule=schedule, horizon=horizon, patience=patience,
+        clip_norm=clip_norm,
     )  # fmt: skip
     dataset = sc.load(data, target, task=task)
     output.show_data(dataset)

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+import warnings
+from typing import Annotated, Any
 
 import typer
 
 import schuss as sc
 from schuss.cli import compare, definitions, doctor, fit, flow, predict
 from schuss.cli.exits import fail
+from schuss.errors import SchussWarning
 
 app = typer.Typer(
     name="schuss",
@@ -32,6 +34,7 @@ def main() -> None:
         if getattr(sys, name) is None:  # closed by who started this, as with >&-
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
         getattr(sys, name).reconfigure(errors="replace")  # a terminal without δ shows a ?
+    warnings.showwarning = _note
     try:
         app()
     except sc.SchussError as error:
@@ -42,6 +45,17 @@ def main() -> None:
         fail(f"{error.strerror or error}.")
     finally:
         _flush()
+
+
+_show_warning = warnings.showwarning
+
+
+def _note(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Print a warning of schuss as what it is to a user, a note."""
+    if issubclass(category, SchussWarning):
+        typer.echo(f"note: {message}", err=True)
+    else:
+        _show_warning(message, category, *where)
 
 
 def _flush() -> None:

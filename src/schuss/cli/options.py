@@ -106,6 +106,8 @@ MaybeLoss: TypeAlias = Annotated[str | None, _option("NAME", LOSS, unset="by the
 SCHEDULE = "The learning rate's course: constant, step, exponential, 'cosine(warmup=0.1)'."
 Schedules: TypeAlias = Annotated[str, _option("LIST", SCHEDULE)]
 MaybeSchedule: TypeAlias = Annotated[str | None, _option("NAME", SCHEDULE, unset="constant")]
+HORIZON = "Epochs over which the schedule is planned, for a training that goes on later."
+Horizon: TypeAlias = Annotated[int | None, _option("N", HORIZON, unset="the epochs")]
 PATIENCE = "Stop after N epochs without a lower validation loss, and keep the best weights."
 Patience: TypeAlias = Annotated[int | None, _option("N", PATIENCE, unset="never")]
 ClipNorm: TypeAlias = Annotated[float | None, _option("NORM", "Cut longer gradients to this norm.", unset="never")]

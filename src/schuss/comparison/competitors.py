@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 from schuss.activations import find_activation
 from schuss.errors import InvalidInput, positive_integer, unknown_name
 from schuss.initializers import find_initializer
-from schuss.layers import NORMS, Dropout
+from schuss.layers import MOST_LAYERS, MOST_UNITS, NORMS, Dropout
 from schuss.network import Network, mlp
 from schuss.optimizers import Optimizer, find_optimizer
 from schuss.recipe import Recipe
@@ -89,8 +89,8 @@ AXES: dict[str, Axis] = {
     "activation": Axis(find_activation, "network"),
     "optimizer": Axis(find_optimizer, "recipe"),
     "init": Axis(find_initializer, "network"),
-    "depth": Axis(partial(positive_integer, "depth"), "network", _same),
-    "width": Axis(partial(positive_integer, "width"), "network", _same),
+    "depth": Axis(partial(positive_integer, "depth", at_most=MOST_LAYERS), "network", _same),
+    "width": Axis(partial(positive_integer, "width", at_most=MOST_UNITS), "network", _same),
     "norm": Axis(_norm, "network", lambda norm: norm or "none"),
     "residual": Axis(_switch, "network", lambda residual: "yes" if residual else "no"),
     "dropout": Axis(lambda rate: Dropout(rate).rate, "network", _same),

@@ -1,7 +1,7 @@
 """What is tried: settings of the tuned hyper-parameters, spread evenly over their ranges, the same for all competitors.
 
 The learning rate is searched on a log scale over the optimizer's documented range, another hyper-parameter a decade
-to either side of its default. Trials are points of a scrambled Sobol sequence (Sobol, 1967; Owen, 1998): any number of
+to either side of its default, within the range that its definition states. Trials are points of a scrambled Sobol sequence (Sobol, 1967; Owen, 1998): any number of
 them fills the ranges evenly, more of them add to those that were there, and competitors whose ranges coincide try the
 same.
 """
@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from schuss.definitions import Range
 from schuss.errors import InvalidInput, UnknownName
 from schuss.optimizers import Optimizer
 
@@ -66,7 +67,7 @@ class Search(NamedTuple):
         """The search at its start; of `tuned` the optimizer has what it has."""
         own = tuple(name for name in tuned if name in dict(optimizer.settings))
         for name in own:
-            _range(name, dict(optimizer.settings)[name])
+            _searched(optimizer, name)
         return cls(optimizer, own, n, seed, *optimizer.search)
 
     def first(self) -> list[Trial]:
@@ -102,7 +103,7 @@ class Search(NamedTuple):
             rate, *others = point.tolist()
             settings = {"lr": _between(rate, low, high)}
             for name, u in zip(self.tuned, others, strict=False):
-                settings[name] = _near(u, name, dict(self.optimizer.settings)[name])
+                settings[name] = _near(u, self.optimizer, name)
             trials.append(Trial(number, settings))
         return trials
 
@@ -143,20 +144,28 @@ def tuned_names(wanted: Sequence[str], optimizers: Sequence[Optimizer]) -> tuple
     return names
 
 
-def _range(name: str, default: float) -> tuple[float, float]:
-    """A decade to either side of the default; of a share near 1, such as a momentum, a decade of its distance to 1."""
+def _searched(optimizer: Optimizer, name: str) -> tuple[float, float]:
+    """A decade to either side of the default; of a fraction near 1, such as a momentum, a decade of its distance to 1."""
+    default, allowed = dict(optimizer.settings)[name], optimizer.range_of(name)
     if default <= 0:
         raise InvalidInput(
             f"{name} cannot be tuned: the range is around its default, which is {default:g}, not above 0."
         )
-    if 0.5 <= default < 1:
+    if _is_near_one(default, allowed):
         return max(1 - 10 * (1 - default), 0.0), 1 - (1 - default) / 10
-    return default / 10, default * 10
+    low, high = default / 10, default * 10
+    return low if low in allowed else allowed.low, high if high in allowed else allowed.high
 
 
-def _near(u: float, name: str, default: float) -> float:
-    low, high = _range(name, default)
-    return 1 - _between(u, 1 - high, 1 - low) if 0.5 <= default < 1 else _between(u, low, high)
+def _is_near_one(default: float, allowed: Range) -> bool:
+    return allowed.high == 1 and 0.5 <= default < 1
+
+
+def _near(u: float, optimizer: Optimizer, name: str) -> float:
+    low, high = _searched(optimizer, name)
+    if _is_near_one(dict(optimizer.settings)[name], optimizer.range_of(name)):
+        return 1 - _between(u, 1 - high, 1 - low)
+    return _between(u, low, high)
 
 
 def _between(u: float, low: float, high: float) -> float:

@@ -241,7 +241,7 @@ CLIPPED = Cure(
 LONGER = Cure(
     "epochs × 4",
     "keep the rate, and train four times as long",
-    lambda case: case._replace(recipe=replace(case.recipe, epochs=4 * case.recipe.epochs)),
+    lambda case: case._replace(recipe=replace(case.recipe, epochs=4 * case.recipe.epochs, horizon=None)),
 )
 PATIENCE = Cure(
     "patience 5",

@@ -117,7 +117,7 @@ class _Writer:
             parts.append(f"loss={self.loss(recipe.loss)}")
         if recipe.schedule != constant:
             parts.append(f"schedule={self.schedule(recipe.schedule)}")
-        kept = {"patience": recipe.patience, "clip_norm": recipe.clip_norm}
+        kept = {"horizon": recipe.horizon, "patience": recipe.patience, "clip_norm": recipe.clip_norm}
         parts += [f"{name}={value}" for name, value in kept.items() if value is not None]
         return f"sc.Recipe({', '.join(parts)})"
 

@@ -40,6 +40,7 @@ NORM_EPSILON = 1e-5  # added to every variance that is divided by, as in PyTorch
 BATCH_MOMENTUM = 0.1  # the share of a batch in the running statistics of batch_norm, as in PyTorch
 NO_WEIGHTS = np.zeros(0, np.float32)  # of rows that all count 1
 SATURATED_BELOW = 0.01  # a unit is saturated on a row where |φ′| is below this share of its usual slope
+DEAD_BELOW = float(np.finfo(np.float32).tiny)  # and dead where it is below this on every row: 0 in float32 arithmetic
 
 
 class EnginePart(NamedTuple):

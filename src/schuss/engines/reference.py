@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from schuss.engines import (
+    DEAD_BELOW,
     QUANTITIES,
     SAMPLE_ROWS,
     SATURATED_BELOW,
@@ -123,7 +124,7 @@ def measure(
             _rms(weights(layers, gradient)[number][0]),
             z.mean(), _rms(z), a.mean(), _rms(a),
             np.mean(slopes < SATURATED_BELOW * layer.activation.usual_slope),
-            np.mean(np.all(slopes == 0, axis=0)),
+            np.mean(np.all(slopes < DEAD_BELOW, axis=0)),
             math.nan if previous is None or not W.any() else _rms(after[number][0] - W) / _rms(W),
         )  # fmt: skip
     return result

@@ -237,21 +237,29 @@ def _limit(hidden: Sequence[Layer], drawn: Sequence[_Drawn], q: float) -> tuple[
 def _fixed_point(step: Callable[[Array], Array], q: float, error: float) -> tuple[float | None, Array]:
     """The fixed point that q runs into, with steps as given (None if it has none), and two q on the way there.
 
+    Two NaN where the map has no value at q, as beside a pole of φ.
+
     The variance map grows with q for nearly every φ, so that q goes one way until it meets the next fixed point.
     """
+    unknown = np.full(2, math.nan)
+    if not math.isfinite(q):
+        return None, unknown
     moves = step(_SEARCHED)
     factors = moves / _SEARCHED
     if np.ptp(factors) < 1e-6 and abs(factors[0]) < error:  # a ReLU at its own scale: every q stays where it is
         return None, np.array([q, q])
     start = min(int(np.searchsorted(_SEARCHED, q)), len(moves) - 1)
+    if not math.isfinite(moves[start]):
+        return None, unknown
     up = moves > 0
     way = 1 if up[start] else -1
     ahead = np.arange(start, len(up) if way > 0 else -1, way)
-    if len(unknown := np.flatnonzero(~np.isfinite(moves[ahead]))):
-        ahead = ahead[: max(unknown[0], 1)]
+    if len(missing := np.flatnonzero(~np.isfinite(moves[ahead]))):
+        ahead = ahead[: missing[0]]
     turned = ahead[up[ahead] != up[start]]
     if not len(turned):
-        return None if way > 0 else 0.0, _SEARCHED[[max(ahead[-1] - way * _DECADE, 0), ahead[-1]]]
+        a_decade_before = min(max(ahead[-1] - way * _DECADE, 0), len(moves) - 1)
+        return None if way > 0 or len(missing) else 0.0, _SEARCHED[[a_decade_before, ahead[-1]]]
     low, high = sorted(np.log(_SEARCHED[[turned[0], turned[0] - way]]))
     for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)

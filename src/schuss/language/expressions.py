@@ -16,6 +16,7 @@ Expressions are interned: equal expressions are one object, so a common sub-expr
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias, overload
 from weakref import WeakValueDictionary
@@ -35,11 +36,15 @@ class Expression:
     """One node of a recorded formula: an operation with its arguments, a constant, or a symbol.
 
     Arithmetic (`+ - * / **`), `abs` and comparisons of expressions record new ones; so do NumPy's functions
-    (`np.exp(z)`). A comparison is 1 where it holds and 0 elsewhere; combine comparisons with `&` and `|`, choose with
-    `where`. Immutable; two equal expressions are the same object.
+    (`np.exp(z)`). A comparison is 1 where it holds and 0 elsewhere; combine comparisons with `&`, `|` and `~`, choose
+    with `where`. Immutable; two equal expressions are the same object, which `is` tests: `==` records a comparison.
+
+    Whatever a symbol cannot do exactly as an array would raises FormulaError when it is recorded: reductions, shapes,
+    a truth value, a conversion to a number.
     """
 
     __slots__ = ("__weakref__", "arguments", "operation", "value")
+    __hash__ = object.__hash__
 
     operation: str
     arguments: tuple[Expression, ...]
@@ -61,12 +66,16 @@ class Expression:
         return Expression, (self.operation, self.arguments, self.value)
 
     def __add__(self, other: Operand) -> Expression:
+        if _is_mask(self) and _is_mask(other):
+            raise FormulaError("NumPy reads the sum of two comparisons as `or`; write a | b, or where(a, 1, 0) + b.")
         return record("add", self, other)
 
     def __radd__(self, other: Operand) -> Expression:
         return record("add", other, self)
 
     def __sub__(self, other: Operand) -> Expression:
+        if _is_mask(self) and _is_mask(other):
+            raise FormulaError("NumPy cannot subtract two comparisons; write where(a, 1, 0) - b.")
         return record("sub", self, other)
 
     def __rsub__(self, other: Operand) -> Expression:
@@ -91,6 +100,8 @@ class Expression:
         return record("pow", other, self)
 
     def __neg__(self) -> Expression:
+        if _is_mask(self):
+            raise FormulaError("NumPy cannot negate a comparison; write ~a for `not`, or where(a, -1, 0).")
         return record("neg", self)
 
     def __pos__(self) -> Expression:
@@ -111,29 +122,99 @@ class Expression:
     def __ge__(self, other: Operand) -> Expression:
         return record("less_equal", other, self)
 
+    def __eq__(self, other: object) -> Expression:  # type: ignore[override]
+        return record("mul", record("less_equal", self, other), record("less_equal", other, self))
+
+    def __ne__(self, other: object) -> Expression:  # type: ignore[override]
+        return ~(self == other)
+
     def __and__(self, other: Operand) -> Expression:
-        return record("mul", self, other)
+        return record("mul", *_masks("&", self, other))
 
     def __or__(self, other: Operand) -> Expression:
-        return record("maximum", self, other)
+        return record("maximum", *_masks("|", self, other))
+
+    __rand__, __ror__ = __and__, __or__
+
+    def __invert__(self) -> Expression:
+        return record("less_equal", *_masks("~", self), 0.0)
 
     def __bool__(self) -> bool:
         raise FormulaError(
-            "a recorded formula has no truth value: `if`, `and`, `or` and chained comparisons cannot depend on an "
-            "expression. Use where(condition, a, b), and & or | between comparisons."
+            "a recorded formula has no truth value: `if`, `and`, `or`, `in`, max, min and chained comparisons cannot "
+            "depend on an expression. Use where(condition, a, b), maximum, minimum, and & or | between comparisons."
         )
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Expression:
-        operation = _UFUNCS.get(ufunc.__name__)
-        if operation is None or method != "__call__" or options:
-            raise FormulaError(
-                f"np.{ufunc.__name__} is not in the language of formulas, which has {', '.join(FUNCTIONS)}."
-            )
-        return record(operation, *inputs)
+        recorded = _UFUNCS.get(ufunc)
+        if recorded is None:
+            raise _refused(f"np.{ufunc.__name__}")
+        if method != "__call__":
+            raise _refused(f"np.{ufunc.__name__}.{method}")
+        if options:
+            raise _refused(f"np.{ufunc.__name__} with {', '.join(options)}")
+        return recorded(*(x if isinstance(x, Expression) else constant(x) for x in inputs))
+
+    def __array_function__(
+        self, function: Callable[..., Any], _: object, inputs: tuple[Any, ...], options: Mapping[str, Any]
+    ) -> Expression:
+        if function is np.where and len(inputs) == 3 and not options:
+            return record("where", *inputs)
+        raise _refused(f"np.{function.__name__}")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # Python and its libraries look for these and expect AttributeError
+            raise AttributeError(name)
+        raise _refused(f".{name}")
 
     def __repr__(self) -> str:
         inside = ", ".join(map(repr, self.arguments)) if self.arguments else repr(self.value)
         return f"{self.operation}({inside})"
+
+
+def _refused(what: str) -> FormulaError:
+    """The error for what means something else on an array than on the number that a symbol stands for, or nothing."""
+    return FormulaError(
+        f"{what} is not in the language of formulas. A formula computes one number from the numbers at the same place "
+        f"of its arguments: + - * / **, comparisons, and {', '.join(FUNCTIONS)}, from schuss.expressions or NumPy. It "
+        "has no reductions (sum, mean, norm), shapes or conversions."
+    )
+
+
+def _refuse(operation: str, what: str) -> None:
+    """Let Python's own operation on an expression raise FormulaError, so that no library makes another rule of it."""
+
+    def refuse(self: Expression, *_: object, **__: object) -> Any:
+        raise _refused(what)
+
+    setattr(Expression, f"__{operation}__", refuse)
+
+
+for _operation, _what in {
+    "iter": "iterating over an expression, as Python's sum does,", "len": "len", "getitem": "indexing", "contains": "in",
+    "array": "making an array of an expression", "float": "making a float of an expression, as math.exp does,",
+    "int": "int", "index": "an expression as an index", "complex": "complex", "round": "round", "trunc": "math.trunc",
+    "floor": "math.floor", "ceil": "math.ceil", "mod": "%", "rmod": "%", "floordiv": "//", "rfloordiv": "//",
+    "divmod": "divmod", "rdivmod": "divmod", "matmul": "@", "rmatmul": "@", "xor": "^", "rxor": "^", "lshift": "<<",
+    "rlshift": "<<", "rshift": ">>", "rrshift": ">>",
+}.items():  # fmt: skip
+    _refuse(_operation, _what)
+
+
+def _is_mask(operand: object) -> bool:
+    """Whether an operand is 1 where something holds and 0 elsewhere, as NumPy's arrays of booleans are."""
+    if not isinstance(operand, Expression):
+        return isinstance(operand, bool | np.bool_)
+    if operand.operation in {"mul", "maximum", "minimum"}:
+        return all(map(_is_mask, operand.arguments))
+    return operand.operation in {"less", "less_equal"}
+
+
+def _masks(sign: str, *operands: Operand) -> tuple[Operand, ...]:
+    """The operands of a logical operation, which takes comparisons only: NumPy has none for floating-point numbers."""
+    if not all(map(_is_mask, operands)):
+        raise FormulaError(f"{sign} takes comparisons, such as (z > 0) & (z < 1), not numbers.")
+    return operands
 
 
 def symbol(name: str) -> Expression:
@@ -144,7 +225,8 @@ def symbol(name: str) -> Expression:
 def constant(value: Any) -> Expression:
     """A finite number inside an expression; FormulaError for anything else."""
     try:
-        number = math.nan if isinstance(value, str) else float(value) + 0.0  # + 0.0: zero has no sign in a formula
+        is_number = not isinstance(value, str) and np.ndim(value) == 0
+        number = float(value) + 0.0 if is_number else math.nan  # + 0.0: zero has no sign in a formula
     except OverflowError:
         raise FormulaError("a formula is made of finite numbers, but contains a whole number beyond 1.8e308.") from None
     except (TypeError, ValueError):
@@ -167,10 +249,11 @@ def record(operation: str, *operands: Operand) -> Expression:
 _ZERO, _ONE = constant(0.0), constant(1.0)
 
 
-def _simplified(  # noqa: PLR0911 (one return an identity)
-    operation: str, arguments: tuple[Expression, ...]
-) -> Expression | None:
-    """An equal, simpler expression where the algebra is trivial or the plain form would overflow."""
+def _simplified(operation: str, arguments: tuple[Expression, ...]) -> Expression | None:
+    """An equal, simpler expression where the algebra is trivial or the plain form is inaccurate.
+
+    0·x stays: it is NaN where x is infinite, as it is on arrays.
+    """
     a, b = arguments[0], arguments[1] if len(arguments) > 1 else None
     match operation:
         case "neg" if a.operation == "neg":
@@ -180,39 +263,64 @@ def _simplified(  # noqa: PLR0911 (one return an identity)
         case "add" | "sub" if b is _ZERO:
             return a
         case "sub" if a is _ZERO and b is not None:
-            return -b
-        case "mul" if a is _ZERO or b is _ZERO:
-            return _ZERO
-        case "mul" if a is _ONE:
+            return record("neg", b)
+        case "mul" if a is _ONE and not _is_mask(b):
             return b
-        case "mul" | "div" | "pow" if b is _ONE:
+        case "mul" | "div" | "pow" if b is _ONE and not _is_mask(a):
             return a
-        case "div" if a is _ZERO:
-            return _ZERO
         case "where" if arguments[1] is arguments[2]:
             return arguments[1]
     return _stable(operation, arguments)
 
 
 def _stable(operation: str, arguments: tuple[Expression, ...]) -> Expression | None:
-    """Textbook forms whose exponential overflows (e^z is infinite in float32 from z = 88.8) in their stable writing."""
-    if operation == "div" and (u := _one_plus_exp(arguments[1])) is not None:
-        if arguments[0] is record("exp", u):
-            return sigmoid(u)
-        return arguments[0] * sigmoid(-u)
-    inner = None
-    if operation == "log":
-        inner = _one_plus_exp(arguments[0])
-    elif operation == "log1p" and arguments[0].operation == "exp":
-        inner = arguments[0].arguments[0]
-    if inner is None or (inner.operation == "neg" and inner.arguments[0].operation == "abs"):
-        return None
-    return maximum(inner, 0) + log1p(exp(-abs(inner)))
+    """The accurate writing of textbook forms that overflow or cancel in a tail.
+
+    e^z is infinite in float32 from z = 88.8, and 1 + tanh(z) is 0 below z = -9: all that is left of a gelu by tanh.
+    """
+    match operation, arguments:
+        case "div", (a, b) if (u := _one_plus_exp(b)) is not None:
+            return sigmoid(u) if a is record("exp", u) else a * sigmoid(-u)
+        case "log", (a,) if (u := _one_plus_exp(a)) is not None and not _is_decaying(u):
+            return maximum(u, 0) + log1p(exp(-abs(u)))
+        case "log1p", (Expression(operation="exp", arguments=(u,)),) if not _is_decaying(u):
+            return maximum(u, 0) + log1p(exp(-abs(u)))
+        case "add", (a, b) if b is _ONE:
+            return _one_plus(a)
+        case "add", (a, b) if a is _ONE:
+            return _one_plus(b)
+        case "sub", (a, Expression(operation="sigmoid", arguments=(u,))) if a is _ONE:
+            return sigmoid(-u)
+        case "sub", (a, Expression(operation="tanh" | "erf" as odd, arguments=(u,))) if a is _ONE:
+            return _one_plus(record(odd, -u))
+    return None
+
+
+def _one_plus(term: Expression) -> Expression | None:
+    """1 + tanh(u) = 2 sigmoid(2u) and 1 + erf(u) = 2 normal_cdf(sqrt(2) u), which keep all digits where u is negative."""
+    if term.operation == "tanh":
+        return 2 * sigmoid(2 * term.arguments[0])
+    if term.operation == "erf":
+        return 2 * normal_cdf(_times_root_2(term.arguments[0]))
+    return None
+
+
+def _times_root_2(u: Expression) -> Expression:
+    """sqrt(2) u, where u = x / sqrt(2) without the rounding, which the tail of a normal distribution multiplies."""
+    if u.operation == "neg":
+        return -_times_root_2(u.arguments[0])
+    is_half = u.operation == "div" and u.arguments[1] is constant(math.sqrt(2))
+    return u.arguments[0] if is_half else math.sqrt(2) * u
+
+
+def _is_decaying(u: Expression) -> bool:
+    """Whether u is -|x|, whose exponential cannot overflow."""
+    return u.operation == "neg" and u.arguments[0].operation == "abs"
 
 
 def _one_plus_exp(expression: Expression) -> Expression | None:
     """The u of an expression 1 + e^u, or None."""
-    if expression.operation == "add" and _ONE in expression.arguments:
+    if expression.operation == "add" and any(x is _ONE for x in expression.arguments):
         other = expression.arguments[1 if expression.arguments[0] is _ONE else 0]
         if other.operation == "exp":
             return other.arguments[0]
@@ -247,17 +355,30 @@ class Function:
 
 exp, expm1, log, log1p, sqrt = (Function(name, 1) for name in ("exp", "expm1", "log", "log1p", "sqrt"))
 tanh, sigmoid, erf, sin, cos = (Function(name, 1) for name in ("tanh", "sigmoid", "erf", "sin", "cos"))
+normal_cdf, normal_pdf = Function("normal_cdf", 1), Function("normal_pdf", 1)
 sign, floor = Function("sign", 1), Function("floor", 1)
-maximum, minimum, where = Function("maximum", 2), Function("minimum", 2), Function("where", 3)
+maximum, minimum, hypot, where = (
+    Function("maximum", 2), Function("minimum", 2), Function("hypot", 2), Function("where", 3)
+)  # fmt: skip
 
 FUNCTIONS: dict[str, Function] = {
     f.operation: f
-    for f in (exp, expm1, log, log1p, sqrt, tanh, sigmoid, erf, sin, cos, sign, floor, maximum, minimum, where)
-}
+    for f in (
+        exp, expm1, log, log1p, sqrt, tanh, sigmoid, erf, normal_cdf, normal_pdf, sin, cos, sign, floor, maximum, minimum,
+        hypot, where,
+    )
+}  # fmt: skip
 
-_UFUNCS = {name: name for name in ("exp", "expm1", "log", "log1p", "sqrt", "tanh", "sin", "cos", "sign", "floor")} | {
-    "add": "add", "subtract": "sub", "multiply": "mul", "divide": "div", "power": "pow", "negative": "neg",
-    "absolute": "abs", "maximum": "maximum", "minimum": "minimum", "less": "less", "less_equal": "less_equal",
+# What NumPy's own functions record: those that mean exactly the same on arrays.
+_UFUNCS: dict[np.ufunc, Callable[..., Expression]] = {
+    np.exp: exp, np.expm1: expm1, np.log: log, np.log1p: log1p, np.sqrt: sqrt, np.tanh: tanh, np.sin: sin, np.cos: cos,
+    np.sign: sign, np.floor: floor, np.maximum: maximum, np.minimum: minimum, np.hypot: hypot, np.absolute: abs,
+    np.fabs: abs, np.positive: operator.pos, np.negative: operator.neg, np.add: operator.add,
+    np.subtract: operator.sub, np.multiply: operator.mul, np.divide: operator.truediv, np.power: operator.pow,
+    np.square: lambda a: a * a, np.reciprocal: lambda a: 1 / a,
+    np.less: operator.lt, np.less_equal: operator.le, np.greater: operator.gt, np.greater_equal: operator.ge,
+    np.equal: operator.eq, np.not_equal: operator.ne, np.bitwise_and: operator.and_, np.bitwise_or: operator.or_,
+    np.invert: operator.invert,
 }  # fmt: skip
 
 
@@ -275,6 +396,29 @@ def _erf(x: Any) -> Any:
     return scipy_erf(x)
 
 
+def _normal_pdf(x: Any) -> Any:
+    """e^(-x²/2) / sqrt(2π), with x² = h² + (x - h)(x + h) for an h of half the digits, so that h² is exact.
+
+    Rounded, x² is off by up to x²/2 ulps, and so is its exponential: 700 at the end of the tail.
+    """
+    t = np.minimum(np.abs(np.asarray(x, dtype=np.float64)), 40.0)  # e^-800 is 0
+    h = t * 134217729.0  # 2^27 + 1 (Dekker, 1971)
+    h = h - (h - t)
+    density = np.exp(-0.5 * h * h) * np.exp(-0.5 * (t - h) * (t + h)) * 0.3989422804014327
+    return density.astype(np.result_type(x, np.float32)) if isinstance(x, np.ndarray) else density
+
+
+def _normal_cdf(x: Any) -> Any:
+    """Φ(x), by Φ(-t) = φ(t)·sqrt(π/2)·erfcx(t / sqrt(2)) in both tails."""
+    from scipy.special import erfcx
+
+    exact = np.asarray(x, dtype=np.float64)
+    t = np.abs(exact)
+    tail = _normal_pdf(t) * (1.2533141373155003 * erfcx(t * 0.7071067811865476))
+    share = np.where(exact > 0, 1 - tail, tail)
+    return share.astype(np.result_type(x, np.float32)) if isinstance(x, np.ndarray) else share
+
+
 def _mask(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return lambda a, b: np.asarray(compare(a, b), dtype=np.result_type(a, b))
 
@@ -287,8 +431,9 @@ def _where(condition: Any, a: Any, b: Any) -> Array:
 _EVALUATE: dict[str, Callable[..., Any]] = {
     "neg": np.negative, "abs": np.abs, "sign": np.sign, "floor": np.floor, "exp": np.exp, "expm1": np.expm1,
     "log": np.log, "log1p": np.log1p, "sqrt": np.sqrt, "tanh": np.tanh, "sigmoid": _sigmoid, "erf": _erf,
-    "sin": np.sin, "cos": np.cos, "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide,
-    "pow": np.power, "maximum": np.maximum, "minimum": np.minimum,
+    "normal_cdf": _normal_cdf, "normal_pdf": _normal_pdf, "sin": np.sin, "cos": np.cos, "add": np.add,
+    "sub": np.subtract, "mul": np.multiply, "div": np.divide, "pow": np.power, "maximum": np.maximum,
+    "minimum": np.minimum, "hypot": np.hypot,
     "less": _mask(np.less), "less_equal": _mask(np.less_equal),
     "where": _where,
 }  # fmt: skip
@@ -366,7 +511,8 @@ def derivative(expression: Expression, name: str) -> Expression:
     """The exact derivative with respect to the symbol `name`, as an expression.
 
     Kinks follow PyTorch: `where` takes the branch it takes (so relu'(0) = 0), `abs` has slope 0 at 0, and `maximum` and
-    `minimum` share the slope equally in a tie.
+    `minimum` share the slope equally in a tie. Unlike there, what a branch leaves out has no slope even where the
+    function around it has a pole: sqrt(relu(z)) has slope 0 below zero, not 0·∞.
 
     >>> z = symbol("z")
     >>> derivative(z * z, "z") is z + z
@@ -383,34 +529,76 @@ def derivative(expression: Expression, name: str) -> Expression:
     return slopes[expression]
 
 
+def _product(a: Expression, b: Expression) -> Expression:
+    """a·b in a chain rule: 0 where either is exactly 0, even if the other is infinite there."""
+    if a is _ZERO or b is _ZERO:
+        return _ZERO
+    product = a * b
+    for switch, other in ((a, b), (b, a)):
+        if _is_switched(switch) and _has_poles(other):
+            product = where(switch, product, 0)
+    return product
+
+
+def _quotient(a: Expression, b: Expression) -> Expression:
+    """a / b in a chain rule, with the same convention."""
+    if a is _ZERO:
+        return _ZERO
+    return where(a, a / b, 0) if _is_switched(a) and b.operation != "constant" else a / b
+
+
+def _is_switched(slope: Expression) -> bool:
+    """Whether a slope may be 0 in an interval, because a branch left something out."""
+    return any(e.operation in {"where", "less", "less_equal"} for e in topological([slope]))
+
+
+def _has_poles(expression: Expression) -> bool:
+    """Whether an expression may be infinite at finite arguments."""
+    return any(
+        e.operation in {"exp", "expm1", "log", "log1p"}
+        or (e.operation == "div" and e.arguments[1].operation != "constant")
+        or (e.operation == "pow" and not _is_natural(e.arguments[1]))
+        for e in topological([expression])
+    )
+
+
+def _is_natural(exponent: Expression) -> bool:
+    return exponent.operation == "constant" and float(exponent.value or 0) >= 0
+
+
 def _power_slope(e: Expression, a: Expression, b: Expression, da: Expression, db: Expression) -> Expression:
-    slope = b * a ** (b - 1) * da
-    return slope if db is _ZERO else slope + e * log(a) * db
+    slope = _product(_product(b, a ** (b - 1)), da)
+    # a^b log a goes to 0 with a, where its factors are 0 and -∞.
+    return slope if db is _ZERO else slope + where(e, e * log(a), 0) * db
 
 
 # operation → the chain rule: (the node itself, its arguments, the arguments' slopes) → the node's slope
 _CHAIN: dict[str, Callable[..., Expression]] = {
-    "neg": lambda e, a, da: -da,
-    "abs": lambda e, a, da: sign(a) * da,
+    "neg": lambda e, a, da: record("neg", da),
+    "abs": lambda e, a, da: _product(sign(a), da),
     "sign": lambda e, a, da: _ZERO,
     "floor": lambda e, a, da: _ZERO,
-    "exp": lambda e, a, da: e * da,
-    "expm1": lambda e, a, da: exp(a) * da,  # not e + 1, which rounds to 0 for z below -17 in float32
-    "log": lambda e, a, da: da / a,
-    "log1p": lambda e, a, da: da / (1 + a),
-    "sqrt": lambda e, a, da: 0.5 * da / e,
-    "tanh": lambda e, a, da: (1 - e * e) * da,
-    "sigmoid": lambda e, a, da: e * (1 - e) * da,
-    "erf": lambda e, a, da: 2 / math.sqrt(math.pi) * exp(-a * a) * da,
-    "sin": lambda e, a, da: cos(a) * da,
-    "cos": lambda e, a, da: -sin(a) * da,
-    "add": lambda e, a, b, da, db: da + db,
-    "sub": lambda e, a, b, da, db: da - db,
-    "mul": lambda e, a, b, da, db: da * b + a * db,
-    "div": lambda e, a, b, da, db: (da - e * db) / b,  # not (da·b − a·db)/b², whose square overflows early
+    "exp": lambda e, a, da: _product(e, da),
+    "expm1": lambda e, a, da: _product(exp(a), da),  # not e + 1, which rounds to 0 for z below -17 in float32
+    "log": lambda e, a, da: _quotient(da, a),
+    "log1p": lambda e, a, da: _quotient(da, 1 + a),
+    "sqrt": lambda e, a, da: _quotient(0.5 * da, e),
+    # Not 1 - e² and e(1 - e), which are 0 for z above 9 and 17 in float32: a unit is as alive at +18 as at -18.
+    "tanh": lambda e, a, da: _product(4 * (sigmoid(2 * a) * sigmoid(-2 * a)), da),
+    "sigmoid": lambda e, a, da: _product(e * sigmoid(-a), da),
+    "erf": lambda e, a, da: _product(2 / math.sqrt(math.pi) * exp(-a * a), da),
+    "normal_cdf": lambda e, a, da: _product(normal_pdf(a), da),
+    "normal_pdf": lambda e, a, da: _product(-a * e, da),
+    "sin": lambda e, a, da: _product(cos(a), da),
+    "cos": lambda e, a, da: _product(-sin(a), da),
+    "add": lambda e, a, b, da, db: record("add", da, db),
+    "sub": lambda e, a, b, da, db: record("sub", da, db),
+    "mul": lambda e, a, b, da, db: _product(da, b) + _product(a, db),
+    "div": lambda e, a, b, da, db: _quotient(da - _product(e, db), b),  # not over b², which overflows early
     "pow": _power_slope,
-    "maximum": lambda e, a, b, da, db: _shared(b, a) * da + _shared(a, b) * db,
-    "minimum": lambda e, a, b, da, db: _shared(a, b) * da + _shared(b, a) * db,
+    "maximum": lambda e, a, b, da, db: _product(_shared(b, a), da) + _product(_shared(a, b), db),
+    "minimum": lambda e, a, b, da, db: _product(_shared(a, b), da) + _product(_shared(b, a), db),
+    "hypot": lambda e, a, b, da, db: _quotient(_product(a, da) + _product(b, db), e),
     "less": lambda e, a, b, da, db: _ZERO,
     "less_equal": lambda e, a, b, da, db: _ZERO,
     "where": lambda e, c, a, b, dc, da, db: where(c, da, db),
@@ -419,4 +607,4 @@ _CHAIN: dict[str, Callable[..., Expression]] = {
 
 def _shared(low: Expression, high: Expression) -> Expression:
     """1 where low < high, 1/2 where they are equal, else 0."""
-    return 0.5 * ((low < high) + (low <= high))
+    return 0.5 * record("add", low < high, low <= high)

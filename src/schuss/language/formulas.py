@@ -74,7 +74,7 @@ def _number(value: float) -> str:
 # ---------------------------------------------------------------------------------------------- LaTeX
 
 _LATEX_FUNCTIONS = {"log": "\\ln", "tanh": "\\tanh", "sin": "\\sin", "cos": "\\cos", "sigmoid": "\\sigma",
-                    "maximum": "\\max", "minimum": "\\min"}  # fmt: skip
+                    "normal_cdf": "\\Phi", "normal_pdf": "\\varphi", "maximum": "\\max", "minimum": "\\min"}  # fmt: skip
 _LATEX_SYMBOLS = {"beta1": "\\beta_1", "beta2": "\\beta_2", "lr": "\\eta", "epsilon": "\\epsilon", "momentum": "\\mu",
                   "alpha": "\\alpha", "slope": "\\alpha", "gamma": "\\gamma", "mu": "\\mu",
                   "weight_decay": "\\lambda"}  # fmt: skip
@@ -127,6 +127,7 @@ _LATEX: dict[str, Callable[..., tuple[str, int]]] = {
     "expm1": lambda e, a: (f"e^{{{latex(a)}}} - 1", _SUM),
     "log1p": lambda e, a: (f"\\ln\\left(1 + {latex(a)}\\right)", _ATOM),
     "sqrt": lambda e, a: (f"\\sqrt{{{latex(a)}}}", _ATOM),
+    "hypot": lambda e, a, b: (f"\\sqrt{{{_grouped(a, _ATOM)}^2 + {_grouped(b, _ATOM)}^2}}", _ATOM),
     "add": lambda e, a, b: (f"{_grouped(a, _SUM)} + {_right(b, _PRODUCT)}", _SUM),
     "sub": lambda e, a, b: (f"{_grouped(a, _SUM)} - {_right(b, _PRODUCT)}", _SUM),
     "mul": lambda e, a, b: (f"{_grouped(a, _PRODUCT)} \\, {_right(b, _PRODUCT)}", _PRODUCT),

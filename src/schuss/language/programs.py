@@ -15,14 +15,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from schuss.errors import FormulaError
 from schuss.language.expressions import Expression, symbol, symbols, topological
 
 OPERATIONS = (
-    "move", "neg", "abs", "sign", "floor", "exp", "expm1", "log", "log1p", "sqrt", "tanh", "sigmoid", "erf", "sin",
-    "cos", "add", "sub", "mul", "div", "pow", "maximum", "minimum", "less", "less_equal", "where", "fma",
+    "move", "neg", "abs", "sign", "floor", "exp", "expm1", "log", "log1p", "sqrt", "tanh", "sigmoid", "erf",
+    "normal_cdf", "normal_pdf", "sin", "cos", "add", "sub", "mul", "div", "pow", "maximum", "minimum", "hypot", "less",
+    "less_equal", "where", "fma",
 )  # fmt: skip
 
 
@@ -213,7 +215,7 @@ class _ArrayCode:
     inputs: Sequence[str]
     aliases: Mapping[int, int]
     n_temporaries: int = 0
-    broadcast: list[Expression] = field(default_factory=list)
+    broadcast: dict[Expression, int] = field(default_factory=dict)  # scalars, with their places
 
     def __post_init__(self) -> None:
         self.input_register = {symbol(name): i for i, name in enumerate(self.inputs)}
@@ -228,8 +230,8 @@ class _ArrayCode:
 
     def _note_scalars(self, operands: Sequence[Expression], arrays: set[Expression]) -> None:
         for x in operands:
-            if x not in arrays and x not in self.broadcast:
-                self.broadcast.append(x)
+            if x not in arrays:
+                self.broadcast.setdefault(x, len(self.broadcast))
 
     def _place_outputs(self) -> None:
         """Let each output be computed in place where that is safe, else copied there after everything is computed."""
@@ -254,7 +256,7 @@ class _ArrayCode:
         if number is None:
             return False
         e = symbol(self.inputs[number])
-        return e in self.outputs or any(e in s.operands for s in self.steps[at + 1 :])
+        return any(x is e for x in chain(self.outputs, *(s.operands for s in self.steps[at + 1 :])))
 
     def _assign(self) -> list[tuple[int, list[int]]]:
         """Number the registers: (destination, operands) of each step; scalars follow the temporaries, so come last."""
@@ -264,9 +266,7 @@ class _ArrayCode:
         free: list[int] = []
         numbered: list[tuple[int, list[int]]] = []
         for i, step in enumerate(self.steps):
-            operands = [
-                place.get(x, -2 - self.broadcast.index(x) if x in self.broadcast else -1) for x in step.operands
-            ]
+            operands = [place[x] if x in place else -2 - self.broadcast[x] for x in step.operands]
             for x in dict.fromkeys(step.operands):
                 if last[x] == i and place.get(x, -1) >= first_temporary:
                     free.append(place[x])

@@ -18,7 +18,7 @@ from schuss.network import Network, mlp
 from schuss.recipe import Recipe
 from schuss.training.jobs import Job, ProgressCallback
 from schuss.training.population import EngineName, train_jobs, train_pairs, work_of
-from schuss.training.resuming import check_resumable, joined, resumed
+from schuss.training.resuming import check_resumable, joined, resumed, warn_of_other_rates
 from schuss.training.run import Run
 
 
@@ -41,8 +41,10 @@ def fit(
     data : a Dataset, or anything `load` takes.
     recipe : None is `Recipe()`, or that of the run to resume.
     seed : of the initial weights and of the order of the data; 0 if not given.
-    resume : a run to train on from, up to the recipe's epochs, bit-identically to never having stopped. Network, seed,
-        data and all of the recipe but epochs, patience and schedule must be the same.
+    resume : a run to train on from, up to the recipe's epochs. Network, seed, data and all of the recipe but epochs,
+        horizon, patience and schedule must be the same. The result is bit-identical to never having stopped where the
+        learning rates of the epochs done are those of the whole training: with the same schedule, constant and without
+        warm-up, or planned over the same horizon. Otherwise a SchussWarning says so.
     threads : None takes all cores; the result does not depend on it.
 
     Raises
@@ -60,6 +62,7 @@ def fit(
     job = Job(network or mlp(), recipe or Recipe(), seed or 0)
     if resume is not None:
         check_resumable(job, dataset, resume)
+        warn_of_other_rates(job.recipe, resume)
     state = None if resume is None else resumed(resume.outcome.state, job.recipe)
     jobs = [replace(job, start=state)]
     ((_, run),) = train_jobs(jobs, dataset, engine=engine, threads=threads, progress=progress)

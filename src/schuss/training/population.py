@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schuss.data import Dataset
 from schuss.engines import Engine, EngineData, Outcome, Plan, State, Vector
@@ -71,7 +72,7 @@ def work_of(pairs: Sequence[tuple[Job, Dataset]]) -> Work:
 
 def updates_of(job: Job, rows: int) -> int:
     """How many updates a job makes at most, trained on so many rows."""
-    return _steps(rows, job.recipe) - (0 if job.start is None else job.start.step)
+    return _steps(rows, job.recipe.epochs, job.recipe) - (0 if job.start is None else job.start.step)
 
 
 def find_engine(engine: EngineName | Engine, threads: int | None = None) -> Engine:
@@ -85,6 +86,7 @@ def find_engine(engine: EngineName | Engine, threads: int | None = None) -> Engi
     return engine
 
 
+MOST_UPDATES = 2**28  # of one training: their learning rates take 2 GB
 _SHARED = 1024  # at most so many different plans are kept in mind: each has a learning rate for every step
 
 
@@ -139,7 +141,7 @@ class _Plans:
             Run, network=job.network, recipe=job.recipe, loss=loss, layers=plan.keywords["layers"],
             encoding=data.encoding, fingerprint=data.fingerprint,
         )  # fmt: skip
-        return _Shared(job.network, job.recipe, plan, run, _steps(len(data.train), job.recipe))
+        return _Shared(job.network, job.recipe, plan, run, _steps(len(data.train), job.recipe.epochs, job.recipe))
 
     def _engine_data(self, data: Dataset, loss: Loss) -> EngineData:
         """The data set, once for all losses that compare with the same targets."""
@@ -182,9 +184,21 @@ def loss_of(job: Job, data: Dataset) -> Loss:
     return loss
 
 
-def _steps(rows: int, recipe: Recipe) -> int:
-    """Updates of a whole training."""
-    return -(-rows // min(recipe.batch_size or rows, rows)) * recipe.epochs
+def _steps(rows: int, epochs: int, recipe: Recipe) -> int:
+    """Updates of so many epochs; InvalidInput if there is no memory for a learning rate of each."""
+    in_an_epoch = -(-rows // min(recipe.batch_size or rows, rows))
+    if in_an_epoch * epochs > MOST_UPDATES:
+        raise InvalidInput(
+            f"a training has at most {MOST_UPDATES:,} updates, but {epochs:,} epochs of {in_an_epoch:,} make "
+            f"{in_an_epoch * epochs:,}; train for fewer epochs, or take larger batches."
+        )
+    return in_an_epoch * epochs
+
+
+def _learning_rates(rows: int, recipe: Recipe) -> NDArray[np.float64]:
+    """The rate of every step: as planned over the horizon, of which the epochs may be the beginning."""
+    planned = recipe.schedule.factors(_steps(rows, recipe.planned_epochs, recipe))
+    return recipe.optimizer.lr * planned[: _steps(rows, recipe.epochs, recipe)]
 
 
 def _all_but_seed(job: Job, loss: Loss, data: Dataset) -> partial[Plan]:
@@ -194,7 +208,7 @@ def _all_but_seed(job: Job, loss: Loss, data: Dataset) -> partial[Plan]:
         layers=job.network.layers(data.n_inputs, n_outputs(data, loss)),
         loss=loss,
         optimizer=recipe.optimizer,
-        learning_rates=recipe.optimizer.lr * recipe.schedule.factors(_steps(rows, recipe)),
+        learning_rates=_learning_rates(rows, recipe),
         batch_size=min(recipe.batch_size or rows, rows),
         epochs=recipe.epochs,
         patience=recipe.patience,

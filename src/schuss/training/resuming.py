@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schuss.data import Dataset
 from schuss.engines import HISTORY, Outcome, State
-from schuss.errors import InvalidInput
+from schuss.errors import InvalidInput, SchussWarning
 from schuss.network import Network
 from schuss.recipe import Recipe
 from schuss.training.jobs import Job
@@ -39,6 +41,24 @@ def check_resumable(job: Job, data: Dataset, run: Run) -> None:
         raise InvalidInput(
             f"this run has done {run.outcome.state.epoch} epochs and the recipe asks for {job.recipe.epochs} in all; "
             "ask for more epochs to train on."
+        )
+
+
+def warn_of_other_rates(recipe: Recipe, run: Run) -> None:
+    """Say where the epochs done had other learning rates than the whole training would have given them."""
+    before, done = run.recipe, run.outcome.state.step
+    in_an_epoch = done // max(run.outcome.state.epoch, 1)
+
+    def rates(recipe: Recipe) -> NDArray[np.float64]:
+        return recipe.optimizer.lr * recipe.schedule.factors(in_an_epoch * recipe.planned_epochs)[:done]
+
+    if not np.array_equal(rates(recipe), rates(before)):
+        warnings.warn(
+            f"the learning rates of the {run.outcome.state.epoch} epochs done were planned over {before.planned_epochs} "
+            f"epochs by {before.schedule}, those to come are planned over {recipe.planned_epochs} by {recipe.schedule}: "
+            "the result is not that of a training in one go. To train on later, state the horizon from the start.",
+            SchussWarning,
+            stacklevel=3,
         )
 
 

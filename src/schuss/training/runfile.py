@@ -31,7 +31,7 @@ from schuss.losses import Loss
 from schuss.network import Network
 from schuss.recipe import Recipe
 
-FORMAT = 2
+FORMAT = 3
 
 T = TypeVar("T")
 

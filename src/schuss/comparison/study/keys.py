@@ -23,7 +23,7 @@ from schuss.training.jobs import Job
 
 _VERSION = version("schuss")
 _MOST = 1024  # descriptions that are kept in mind
-_NOT_DECIDING = {"defaults", "search"}
+_NOT_DECIDING = {"defaults", "ranges", "search"}
 
 
 def network_key(engine: str, fingerprint: str, job: Job) -> bytes:
@@ -57,7 +57,7 @@ def _network(network: Network) -> str:
 def _recipe(recipe: Recipe) -> str:
     """The description, of which what all trials of an optimizer share is made once: formulas take time to write."""
     plain = replace(recipe.optimizer, settings=recipe.optimizer.defaults)
-    settings = [list(recipe.optimizer.settings), recipe.batch_size, recipe.epochs, recipe.patience, recipe.clip_norm]
+    settings = [list(recipe.optimizer.settings), recipe.batch_size, recipe.epochs, recipe.horizon, recipe.patience, recipe.clip_norm]
     return _definitions(plain, recipe.loss, recipe.schedule) + _canonical(settings)
 
 
