@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from schuss.comparison.groups import groups
-from schuss.comparison.intervals import (
+from schuss.comparison.statistics.groups import groups
+from schuss.comparison.statistics.intervals import (
     Estimate,
     bootstrap_interval,
     iqm,

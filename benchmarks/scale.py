@@ -22,7 +22,7 @@ from benchmarks.figures import TIMES, Figure
 from benchmarks.schuss_steps import dataset
 from benchmarks.shapes import SHAPES, Shape
 from benchmarks.workers import environment
-from schuss.training import train_jobs
+from schuss.training.population import train_jobs
 
 FEW, MANY = 100, 10_000
 EPOCHS = {"T": 10, "S": 1}  # of the populations

@@ -17,8 +17,8 @@ import numpy as np
 from benchmarks.figures import PERCENT, TIMES, Figure
 from benchmarks.peak import compiler
 from schuss.engines.native import instruction_set
+from schuss.language.programs import OPERATIONS
 from schuss.optimizers import OPTIMIZERS, Optimizer
-from schuss.programs import OPERATIONS
 
 NATIVE = Path(__file__).parent.parent / "native"
 PACKAGE = NATIVE.parent / "src" / "schuss"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.intervals import interval
-from schuss.charts.style import BLUE, GRAY, page
+from schuss.show.charts.style import BLUE, GRAY, page
 
 TICKS = (0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2, 3, 5, 7, 10)
 

@@ -12,7 +12,7 @@ from benchmarks.schuss_steps import training_timer
 from benchmarks.shapes import POPULATION, SHAPES, Shape
 from benchmarks.workers import Setting, Timer, Workers, thread_counts
 from schuss.engines.native import NativeEngine
-from schuss.expressions import Expression, sigmoid, sqrt
+from schuss.language.expressions import Expression, sigmoid, sqrt
 
 
 @sc.activation

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from schuss.programs import Program
+    from schuss.language.programs import Program
 
 HEADER = """\
 // Written by native/generate_built_ins.py from the definitions in src/schuss.

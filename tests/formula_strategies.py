@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from schuss.errors import FormulaError
-from schuss.expressions import FUNCTIONS, Expression, evaluate, maximum, minimum, symbol, topological, where
+from schuss.language.expressions import FUNCTIONS, Expression, evaluate, maximum, minimum, symbol, topological, where
 
 UNARY = sorted(name for name in FUNCTIONS if name not in ("maximum", "minimum", "where"))
 BINARY: list[Callable[[Expression, Expression], Expression]] = [

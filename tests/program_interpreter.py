@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss.programs import OPERATIONS, Instruction, Program
+from schuss.language.programs import OPERATIONS, Instruction, Program
 
 Array = NDArray[np.floating]
 

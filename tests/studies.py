@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 import schuss as sc
 from schuss.comparison.competitors import Competitor
-from schuss.comparison.records import Row
+from schuss.comparison.study.records import Row
 from schuss.engines import QUANTITIES
-from schuss.insight.gradient_flow import FlowHistory, GradientFlow
+from schuss.gradient.flow import FlowHistory, GradientFlow
 from schuss.layers import Layer
 
 NAN = math.nan

@@ -9,7 +9,6 @@ import pytest
 from golden_files import golden
 from numpy.typing import NDArray
 
-from schuss import expressions
 from schuss.activations import (
     ACTIVATIONS,
     Activation,
@@ -26,7 +25,8 @@ from schuss.activations import (
     tanh,
 )
 from schuss.errors import FormulaError, InvalidInput, UnknownName
-from schuss.expressions import Expression, exp
+from schuss.language import expressions
+from schuss.language.expressions import Expression, exp
 
 GOLDEN = golden("activations")
 GRID = GOLDEN["z"]

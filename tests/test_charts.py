@@ -17,10 +17,10 @@ from matplotlib.figure import Figure
 from studies import grid, measured, study, trial
 
 import schuss as sc
-from schuss import charts
-from schuss.charts.flow import power_of_ten
-from schuss.charts.style import COLORS, figure_of, looks
-from schuss.insight.gradient_flow import FlowHistory
+from schuss.gradient.flow import FlowHistory
+from schuss.show import charts
+from schuss.show.charts.flow import power_of_ten
+from schuss.show.charts.style import COLORS, figure_of, looks
 
 XOR = sc.load("xor")
 TRAINED = sc.fit(sc.mlp([8, 8], "tanh"), XOR, sc.Recipe("adam(lr=0.1)", epochs=9), threads=1)

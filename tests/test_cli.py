@@ -24,10 +24,12 @@ import pytest
 import safetensors.numpy
 
 import schuss as sc
-from schuss import runfile
-from schuss.interfaces import cli, progress
-from schuss.interfaces.options import listed
-from schuss.training import Progress
+from schuss.cli import doctor, main
+from schuss.cli.options import listed
+from schuss.estimators.saved import load_saved
+from schuss.show import progress
+from schuss.training import runfile
+from schuss.training.jobs import Progress
 
 SMALL = ["--trials", "3", "--seeds", "2", "--budget", "2epochs", "--depth", "2", "--width", "8"]
 HISTORY = ["step", "epoch", "seconds", "train_loss", "valid_loss", "score"]
@@ -55,7 +57,7 @@ def schuss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         monkeypatch.setattr(sys, "argv", ["schuss", *map(str, arguments)])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         out, err = capsys.readouterr()
         assert "Traceback" not in out + err
         return Ended(int(ended.value.code or 0), out, err)
@@ -65,7 +67,7 @@ def schuss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 def process(*arguments: str, folder: Path, **more: Any) -> subprocess.Popen[str]:
     """The command line as a process of its own."""
-    command = [sys.executable, "-c", "from schuss.interfaces.cli import main; main()", *arguments]
+    command = [sys.executable, "-c", "from schuss.cli.main import main; main()", *arguments]
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
 
 
@@ -153,7 +155,7 @@ def test_compare_takes_formulas_and_settings_in_lists(schuss: Schuss) -> None:
 
 OWN = """
 import schuss as sc
-from schuss.expressions import sign
+from schuss.language.expressions import sign
 
 @sc.optimizer(search=(1e-4, 1e-1))
 def heavy_ball(w, g, v, *, lr=0.01, momentum=0.9):
@@ -632,7 +634,7 @@ def test_interrupted_doctor_tells_what_it_knows(schuss: Schuss, monkeypatch: pyt
         if at.networks > 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "shown_progress", lambda *_: contextlib.nullcontext(interrupt))
+    monkeypatch.setattr(doctor, "shown_progress", lambda *_: contextlib.nullcontext(interrupt))
     ended = schuss("doctor", *ILL, "--json", "found.json")
     assert ended.code == 130
     assert "interrupted after 3 networks; what is known so far follows." in ended.err
@@ -820,7 +822,7 @@ def test_a_reader_that_goes_away_causes_no_traceback(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
 def test_a_full_disk_behind_standard_output_is_an_error(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from schuss.interfaces.cli import main; main()", "optimizers"]
+    command = [sys.executable, "-c", "from schuss.cli.main import main; main()", "optimizers"]
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(
             command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60
@@ -840,7 +842,7 @@ def test_a_terminal_that_knows_ascii_only(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="needs a shell that closes streams")
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
 def test_closed_streams_cause_no_traceback(tmp_path: Path, closed: str) -> None:
-    command = f"'{sys.executable}' -m schuss.interfaces.cli fit iris --epochs 1 --json r.json {closed}"
+    command = f"'{sys.executable}' -m schuss.cli.main fit iris --epochs 1 --json r.json {closed}"
     ended = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert json.loads((tmp_path / "r.json").read_text())["epochs"] == 1
@@ -864,7 +866,7 @@ def test_a_narrow_terminal_does_not_squeeze_the_names_out_of_a_table(
 
 def test_starting_imports_nothing_heavy() -> None:
     heavy = ["polars", "sklearn", "matplotlib", "scipy", "safetensors", "pandas", "rich"]
-    code = f"import sys, schuss.interfaces.cli; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, schuss.cli.main; print([name for name in {heavy} if name in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert shown.stdout == "[]\n"
 
@@ -968,7 +970,7 @@ def test_progress_outside_of_a_terminal_is_a_line_now_and_then(
 
 def few_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     for limit in ("FEWEST_EPOCHS", "MOST_EPOCHS"):
-        monkeypatch.setattr(f"schuss.tabular.members.{limit}", 3)
+        monkeypatch.setattr(f"schuss.ensembles.members.{limit}", 3)
 
 
 def kept_ensemble(schuss: Schuss) -> str:
@@ -1002,6 +1004,26 @@ def test_a_file_without_a_network_gets_an_ensemble(schuss: Schuss, monkeypatch: 
     for line in lines:
         assert line["prediction"] == ("cat" if float(line["p(cat)"]) > 0.5 else "dog")
     assert "'height' is missing" in schuss("predict", "e.schuss", table(Path("less.csv"), "weight", [(1,)])).err
+
+
+def test_the_same_ensemble_comes_from_python(schuss: Schuss, monkeypatch: pytest.MonkeyPatch) -> None:
+    few_epochs(monkeypatch)
+    data = table(Path("data.csv"), "height,weight,kind", [(a, b, "cat" if c else "dog") for a, b, c in rows()])
+    ended = schuss("fit", data, "--target", "kind", "--seed", 3, "--json", "r.json", "--save", "e.schuss")
+    fit = sc.fit_table(data, "kind", seed=3)
+    told, found = json.loads(Path("r.json").read_text()), fit.to_json()
+    assert told.pop("thread_seconds") > 0 < found.pop("thread_seconds")
+    assert told == found
+    assert fit.table() in "\n".join(map(str.rstrip, ended.out.splitlines()))
+    assert (
+        repr(fit)
+        == f"TableFit(data: accuracy {fit.scores['accuracy']:.4g}, log-loss {fit.scores['log-loss']:.4g} on 12 rows)"
+    )
+    saved = load_saved(Path("e.schuss"))
+    assert isinstance(saved, sc.SchussClassifier)
+    np.testing.assert_array_equal(
+        saved.predict_proba(fit.problem.test[0]), fit.model.predict_proba(fit.problem.test[0])
+    )
 
 
 def test_an_ensemble_predicts_numbers_under_the_targets_name(schuss: Schuss, monkeypatch: pytest.MonkeyPatch) -> None:

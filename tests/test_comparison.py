@@ -19,17 +19,17 @@ import schuss as sc
 from schuss.comparison.budget import find_budget
 from schuss.comparison.competitors import AXES, Competitor, entrants, varying
 from schuss.comparison.protocol import ACTIVATIONS, OPTIMIZERS, Interrupted, compare
-from schuss.comparison.ranking import final_scores, times_to_target
-from schuss.comparison.report.words import verdict_in_plain_words
 from schuss.comparison.session import Standing
+from schuss.comparison.study.ranking import final_scores, times_to_target
 from schuss.comparison.trials import points
 from schuss.data import Dataset, load
 from schuss.engines import Outcome, Plan
 from schuss.engines.reference import ReferenceEngine
 from schuss.errors import InvalidInput, UnknownName
-from schuss.expressions import Expression, sign
+from schuss.language.expressions import Expression, sign
 from schuss.optimizers import OPTIMIZERS as RULES
 from schuss.optimizers import Update, optimizer
+from schuss.show.report.words import verdict_in_plain_words
 
 TINY = {"depth": 1, "width": 4, "budget": 2, "trials": 3, "seeds": 2}
 

@@ -15,18 +15,19 @@ import pytest
 from numpy.typing import NDArray
 from program_interpreter import check_form, run
 
-from schuss import _native, expressions, formulas
+from schuss import _native
 from schuss.activations import ACTIVATIONS, Activation, activation, find_activation, identity, tanh
 from schuss.engines import HISTORY, EngineData, EnginePart, Outcome, Plan, State, native
 from schuss.engines.native import NativeEngine
 from schuss.engines.reference import ReferenceEngine
 from schuss.errors import InvalidInput
-from schuss.expressions import Expression, exp, log1p, sin
 from schuss.initializers import INITIALIZERS, Initializer, auto, find_initializer
+from schuss.language import expressions, formulas
+from schuss.language.expressions import Expression, exp, log1p, sin
+from schuss.language.programs import Program
 from schuss.layers import Layer
 from schuss.losses import LOSSES, Loss, find_loss, loss, softmax_cross_entropy, squared_error
 from schuss.optimizers import OPTIMIZERS, Optimizer, find_optimizer, optimizer, sgd
-from schuss.programs import Program
 from schuss.schedules import SCHEDULES, Schedule, find_schedule
 
 Array = NDArray[np.floating]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from schuss.activations import ACTIVATIONS, activation
 from schuss.definitions import Definition, Range, label, lookup, names_of, recorded, signature
 from schuss.errors import FormulaError, InvalidInput, UnknownName
-from schuss.expressions import Expression, constant, symbol
 from schuss.initializers import INITIALIZERS, initializer
+from schuss.language.expressions import Expression, constant, symbol
 from schuss.losses import LOSSES, loss
 from schuss.optimizers import OPTIMIZERS, optimizer
 from schuss.schedules import SCHEDULES, schedule

@@ -15,13 +15,13 @@ import pytest
 
 import schuss as sc
 from schuss.data.problems import built_in
+from schuss.diagnosis import CAUSES, Diagnosis, cures, standardize_inputs, standardize_target
+from schuss.diagnosis.cases import Case, constant_losses, within_budget
+from schuss.diagnosis.learnable import best_agreement
+from schuss.diagnosis.script import as_script
+from schuss.diagnosis.thresholds import WORK
 from schuss.errors import InvalidInput
-from schuss.expressions import sign
-from schuss.insight.diagnosis import CAUSES, Diagnosis, cures, standardize_inputs, standardize_target
-from schuss.insight.diagnosis.cases import Case, constant_losses, within_budget
-from schuss.insight.diagnosis.learnable import best_agreement
-from schuss.insight.diagnosis.script import as_script
-from schuss.insight.diagnosis.thresholds import WORK
+from schuss.language.expressions import sign
 
 Faulty = Callable[[], tuple[sc.Network, sc.Dataset, sc.Recipe]]
 

@@ -104,7 +104,7 @@ def test_frames_of_any_library_with_text_and_gaps(
 def test_the_progress_of_a_fit_can_be_seen(
     flowers: tuple[Rows, NDArray[np.int64]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("schuss.interfaces.progress.SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("schuss.show.progress.SECONDS_BETWEEN_LINES", 0.0)
     classifier(verbose=1).fit(*flowers)
     assert "4 of 4 networks" in capsys.readouterr().err
 
@@ -369,7 +369,7 @@ def test_a_fit_that_fails_or_is_interrupted_changes_nothing(
         fresh.predict(X)
     model = classifier().fit(X, y)
     expected = model.predict(X)
-    monkeypatch.setattr("schuss.tabular.population.train", interrupted)
+    monkeypatch.setattr("schuss.ensembles.population.train", interrupted)
     with pytest.raises(KeyboardInterrupt):
         model.fit(pd.DataFrame(X[:, :2], columns=["a", "b"]), np.array(["up", "down", "down"])[y])
     np.testing.assert_array_equal(model.predict(X), expected)

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import schuss as sc
-from schuss.interfaces.extras import EXTRAS
+from schuss.bridges.extras import EXTRAS
 
 SETTINGS: dict[str, Any] = {"hidden": (16, 16), "epochs": 3, "ensemble": 4, "random_state": 0}
 RELATIVE = 1e-6  # of the numbers of a regression, which are about 10⁶ here

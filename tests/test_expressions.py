@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from schuss.errors import FormulaError
-from schuss.expressions import (
+from schuss.language.expressions import (
     FUNCTIONS,
     Expression,
     constant,

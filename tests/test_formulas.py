@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from schuss.errors import FormulaError
-from schuss.expressions import (
+from schuss.language.expressions import (
     FUNCTIONS,
     Expression,
     derivative,
@@ -26,7 +26,7 @@ from schuss.expressions import (
     topological,
     where,
 )
-from schuss.formulas import MAX_DEPTH, MAX_EXPONENT, MAX_LENGTH, latex, parse, text
+from schuss.language.formulas import MAX_DEPTH, MAX_EXPONENT, MAX_LENGTH, latex, parse, text
 
 Z = symbol("z")
 W = symbol("w")

@@ -14,17 +14,17 @@ from trainings import stack
 from schuss.activations import sigmoid
 from schuss.data import Dataset, load
 from schuss.engines import QUANTITIES
-from schuss.engines.encoded import engine_data
-from schuss.engines.passes import backward, forward, weights
+from schuss.engines.stack import backward, forward, weights
+from schuss.engines.targets import engine_data
 from schuss.errors import InvalidInput, UnknownName
-from schuss.expressions import Expression, substitute, symbol
-from schuss.gaussian import gaussian_mean
-from schuss.insight.gradient_flow import FlowHistory, GradientFlow, flow, hidden_flow
+from schuss.gradient.flow import FlowHistory, GradientFlow, flow, hidden_flow
+from schuss.language.expectations import gaussian_mean
+from schuss.language.expressions import Expression, substitute, symbol
 from schuss.layers import BatchNorm, Dense, LayerNorm, Residual, RMSNorm
 from schuss.losses import softmax_cross_entropy
 from schuss.network import Network, mlp
 from schuss.recipe import Recipe
-from schuss.training import fit
+from schuss.training.fit import fit
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import permutation_test
 
-from schuss.comparison import groups as module
-from schuss.comparison.groups import LEVEL, Groups, groups, mean_ranks
+from schuss.comparison.statistics import groups as module
+from schuss.comparison.statistics.groups import LEVEL, Groups, groups, mean_ranks
 from schuss.errors import InvalidInput, UnknownName
 
 Floats = NDArray[np.float64]

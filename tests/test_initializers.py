@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from schuss.activations import ACTIVATIONS, activation, find_activation, identity, relu, selu, tanh
 from schuss.errors import FormulaError, InvalidInput, UnknownName
-from schuss.expressions import Expression, cos
 from schuss.initializers import (
     INITIALIZERS,
     Initializer,
@@ -29,6 +28,7 @@ from schuss.initializers import (
     uniform,
     zeros,
 )
+from schuss.language.expressions import Expression, cos
 
 NAMES = sorted(INITIALIZERS)
 SHAPE = (300, 800)

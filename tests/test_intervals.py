@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import bootstrap, mannwhitneyu, norm, t, trim_mean
 
-from schuss.comparison import intervals
-from schuss.comparison.intervals import (
+from schuss.comparison.statistics import intervals
+from schuss.comparison.statistics.intervals import (
     Estimate,
     bootstrap_interval,
     iqm,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from schuss.activations import identity, relu, sigmoid, tanh
-from schuss.engines.passes import weights
+from schuss.engines.stack import weights
 from schuss.errors import InvalidInput, UnknownName
 from schuss.initializers import auto_gain
 from schuss.layers import (

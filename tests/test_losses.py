@@ -10,7 +10,7 @@ from golden_files import golden
 from numpy.typing import NDArray
 
 from schuss.errors import FormulaError, InvalidInput, UnknownName
-from schuss.expressions import Expression, maximum
+from schuss.language.expressions import Expression, maximum
 from schuss.losses import (
     LOSSES,
     Loss,

@@ -11,10 +11,10 @@ import pytest
 
 from schuss.activations import tailor
 from schuss.data import Dataset, load
-from schuss.engines.encoded import default_loss, engine_data, n_outputs
+from schuss.engines.targets import default_loss, engine_data, n_outputs
 from schuss.errors import NoTheory
-from schuss.insight.gradient_flow import GradientFlow, flow
-from schuss.insight.mean_field import MeanField, predict
+from schuss.gradient.flow import GradientFlow, flow
+from schuss.gradient.mean_field import MeanField, predict
 from schuss.layers import Dense
 from schuss.losses import softmax_cross_entropy
 from schuss.network import Network, mlp

@@ -38,10 +38,10 @@ from schuss import _native
 from schuss.activations import ACTIVATIONS, activation
 from schuss.engines import QUANTITIES, EngineData, EnginePart, Outcome, Plan
 from schuss.engines.native import NativeEngine, instruction_set
-from schuss.engines.passes import weights
 from schuss.engines.reference import ReferenceEngine, measure
+from schuss.engines.stack import weights
 from schuss.errors import InvalidInput
-from schuss.expressions import Expression, exp, sign, sqrt
+from schuss.language.expressions import Expression, exp, sign, sqrt
 from schuss.layers import Layer
 from schuss.losses import LOSSES, loss
 from schuss.optimizers import OPTIMIZERS, Update, optimizer

@@ -12,10 +12,10 @@ from trainings import assert_same_bits, data_for, plan_for, stack, train
 from schuss import _native
 from schuss.activations import ACTIVATIONS, activation, celu, elu, leaky_relu, squareplus
 from schuss.engines import native
-from schuss.expressions import Expression, exp, sqrt, where
+from schuss.language.expressions import Expression, exp, sqrt, where
+from schuss.language.programs import Program
 from schuss.losses import LOSSES, huber
 from schuss.optimizers import OPTIMIZERS, Update, optimizer
-from schuss.programs import Program
 
 Array: TypeAlias = NDArray[np.float32]
 

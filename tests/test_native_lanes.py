@@ -19,7 +19,7 @@ from schuss.activations import Activation, activation
 from schuss.engines import EngineData, Outcome, Plan
 from schuss.engines.native import NativeEngine
 from schuss.engines.reference import ReferenceEngine
-from schuss.expressions import Expression, sin
+from schuss.language.expressions import Expression, sin
 from schuss.losses import LOSSES
 from schuss.optimizers import OPTIMIZERS
 

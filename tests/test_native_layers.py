@@ -21,9 +21,9 @@ from trainings import Array, assert_same_bits, continued, data_for, distance, in
 from schuss import _native
 from schuss.engines import EngineData, Plan
 from schuss.engines.native import NativeEngine
-from schuss.engines.passes import is_trained, weights
 from schuss.engines.reference import ReferenceEngine
-from schuss.expressions import Expression
+from schuss.engines.stack import is_trained, weights
+from schuss.language.expressions import Expression
 from schuss.layers import BatchNorm, Dense, Description, Dropout, Layer, LayerNorm, Residual, RMSNorm
 from schuss.network import Network
 from schuss.optimizers import OPTIMIZERS, Update, optimizer

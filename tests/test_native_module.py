@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from schuss import _native
-from schuss.programs import OPERATIONS
+from schuss.language.programs import OPERATIONS
 
 INSTRUCTION_SETS = _native.instruction_sets()
 Code = Sequence[tuple[str | int, int, int, int, int]]

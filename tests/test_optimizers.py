@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from program_interpreter import check_form, run
 
 from schuss.errors import FormulaError, InvalidInput, UnknownName
-from schuss.expressions import Expression
+from schuss.language.expressions import Expression
 from schuss.optimizers import OPTIMIZERS, Optimizer, adam, adamw, find_optimizer, gd, momentum, optimizer, sgd
 
 GOLDEN = golden("optimizers")

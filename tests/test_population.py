@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import schuss as sc
+from schuss.ensembles import population
+from schuss.ensembles.ensemble import EnsemblePlan
 from schuss.errors import DataError
-from schuss.tabular import population
-from schuss.tabular.ensemble import EnsemblePlan
-from schuss.training import Progress, Work
+from schuss.training.jobs import Progress, Work
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(90, 3))

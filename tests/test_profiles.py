@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from schuss.comparison.profiles import (
+from schuss.comparison.statistics.profiles import (
     best_of_k,
     performance_profile,
     sensitivity,

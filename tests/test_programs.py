@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from program_interpreter import MEANING, Array, check_form, run
 
 from schuss.errors import FormulaError
-from schuss.expressions import Expression, constant, derivative, evaluate, exp, sigmoid, sqrt, symbol, where
-from schuss.programs import OPERATIONS, compile_program
+from schuss.language.expressions import Expression, constant, derivative, evaluate, exp, sigmoid, sqrt, symbol, where
+from schuss.language.programs import OPERATIONS, compile_program
 
 Z, W, G, V, LR, T = (symbol(name) for name in ("z", "w", "g", "v", "lr", "t"))
 

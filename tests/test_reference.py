@@ -17,11 +17,11 @@ from trainings import Array, assert_same_bits, continued, data_for, distance, in
 
 from schuss.activations import ACTIVATIONS, relu, sigmoid
 from schuss.engines import QUANTITIES, SAMPLE_ROWS, EngineData, EnginePart, Plan
-from schuss.engines.counters import epoch_order
-from schuss.engines.passes import backward, forward, weights
 from schuss.engines.reference import ReferenceEngine, measure, score, targets_of
+from schuss.engines.stack import backward, forward, weights
 from schuss.layers import Layer
 from schuss.losses import LOSSES, Loss, find_loss, squared_error
+from schuss.randomness import epoch_order
 
 GOLDEN = golden("training")
 CASES = json.loads(str(GOLDEN["cases"]))

@@ -23,10 +23,10 @@ from studies import grid, row, study, trial
 
 import schuss as sc
 from schuss.comparison.competitors import Competitor
-from schuss.comparison.report.findings import LINES, PANELS, Scale, band, places, strip
-from schuss.comparison.report.words import verdict_in_plain_words
-from schuss.pages import Axis, Line, line_panel
-from schuss.pages.charts import colors_of
+from schuss.show.pages import Axis, Line, line_panel
+from schuss.show.pages.charts import colors_of
+from schuss.show.report.findings import LINES, PANELS, Scale, band, places, strip
+from schuss.show.report.words import verdict_in_plain_words
 
 NAN = math.nan
 AXES = ("activation", "optimizer")
@@ -135,7 +135,7 @@ def hostile() -> sc.Study:
 def test_it_is_whole_html_that_refers_to_nothing_outside(small: sc.Study, tmp_path: Path) -> None:
     page = written(small, tmp_path)
     assert all(each.startswith(("#", "data:")) for each in page.addresses)
-    style = files("schuss.pages").joinpath("page.css").read_text()
+    style = files("schuss.show.pages").joinpath("page.css").read_text()
     assert "url(" not in style
     assert "@import" not in style
 

@@ -19,19 +19,20 @@ from safetensors import safe_open
 from safetensors.numpy import save, save_file
 from trainings import assert_same_bits
 
-from schuss import runfile
 from schuss.activations import Activation, activation
 from schuss.data import Dataset, load
 from schuss.errors import InvalidInput, RunFileError
-from schuss.expressions import Expression, exp, sign, sqrt
 from schuss.initializers import initializer
+from schuss.language.expressions import Expression, exp, sign, sqrt
 from schuss.layers import BatchNorm, Dense, Dropout, LayerNorm, Residual, RMSNorm
 from schuss.losses import loss
 from schuss.network import Network, mlp
 from schuss.optimizers import Update, optimizer
 from schuss.recipe import Recipe
 from schuss.schedules import schedule
-from schuss.training import Run, fit, load_run
+from schuss.training import runfile
+from schuss.training.fit import fit
+from schuss.training.run import Run, load_run
 
 RAW_IRIS = np.array([[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3], [5.5, 2.4, 3.8, 1.1]])
 

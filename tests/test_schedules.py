@@ -9,7 +9,7 @@ import pytest
 from golden_files import golden
 
 from schuss.errors import FormulaError, InvalidInput, UnknownName
-from schuss.expressions import Expression
+from schuss.language.expressions import Expression
 from schuss.schedules import SCHEDULES, constant, cosine, exponential, find_schedule, schedule, step
 
 GOLDEN = golden("schedules")

@@ -21,8 +21,8 @@ from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.model_selection import GroupKFold, RandomizedSearchCV, ShuffleSplit
 
 import schuss as sc
-from schuss.interfaces import search as module
-from schuss.tabular.ensemble import EnsemblePlan
+from schuss.ensembles.ensemble import EnsemblePlan
+from schuss.estimators import search as module
 
 SPACE = {"learning_rate": loguniform(1e-4, 1e-1), "activation": ["relu", "tanh"], "ensemble": [1, 3]}
 SETTINGS: dict[str, Any] = {"hidden": (8, 8), "epochs": 4, "random_state": 0}
@@ -166,7 +166,7 @@ def test_when_all_fail_it_is_an_error(kind: type[Search], space: Any, params: An
 
 
 def test_how_far_the_search_is_can_be_seen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("schuss.interfaces.progress.SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("schuss.show.progress.SECONDS_BETWEEN_LINES", 0.0)
     sc.SchussSearchCV(sc.SchussClassifier(**SETTINGS), SPACE, n_iter=2, cv=2, verbose=1, random_state=0).fit(*IRIS)
     assert "4 of 4 fits" in capsys.readouterr().err
 

@@ -13,7 +13,10 @@ from schuss.engines import native
 from schuss.engines.native import NativeEngine
 from schuss.network import mlp
 from schuss.recipe import Recipe
-from schuss.training import Job, Run, Work, fit, train_pairs
+from schuss.training.fit import fit
+from schuss.training.jobs import Job, Work
+from schuss.training.population import train_pairs
+from schuss.training.run import Run
 
 
 def streamed(seeds: range, seen: list[weakref.ref[Dataset]]) -> Iterator[tuple[Job, Dataset]]:

@@ -20,12 +20,12 @@ import pytest
 from studies import row, same, study, trial
 
 import schuss as sc
-from schuss.comparison import storage
-from schuss.comparison.keys import network_key
-from schuss.comparison.locking import Lock
-from schuss.comparison.records import POINTS, Record, curves, record
 from schuss.comparison.session import Standing
-from schuss.comparison.storage import StudyFile
+from schuss.comparison.study import storage
+from schuss.comparison.study.keys import network_key
+from schuss.comparison.study.locking import Lock
+from schuss.comparison.study.records import POINTS, Record, curves, record
+from schuss.comparison.study.storage import StudyFile
 from schuss.engines import HISTORY
 from schuss.engines.native import NativeEngine
 from schuss.errors import InvalidInput, StudyFileError
@@ -215,7 +215,7 @@ def test_in_a_folder_a_study_is_named_after_data_and_time_and_gone_on_with(tmp_p
     assert len(list(tmp_path.iterdir())) == 3
 
 
-COMMAND = [sys.executable, "-c", "from schuss.interfaces.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from schuss.cli.main import main; main()"]
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:

@@ -10,9 +10,9 @@ import pytest
 from studies import measured, row, study, trial
 
 import schuss as sc
-from schuss import tables
-from schuss.insight.gradient_flow import FlowHistory
-from schuss.wording import significant
+from schuss.gradient.flow import FlowHistory
+from schuss.show import tables
+from schuss.show.formatting import significant
 
 
 def lines(table: object, width: int = 80) -> list[str]:

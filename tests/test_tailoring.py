@@ -17,7 +17,7 @@ import schuss as sc
 from schuss.activations import ACTIVATIONS, Activation, activation, find_activation, formula_activation, tailor
 from schuss.engines.native import evaluate
 from schuss.errors import FormulaError, InvalidInput, UnknownName
-from schuss.expressions import Expression, sigmoid, where
+from schuss.language.expressions import Expression, sigmoid, where
 
 CANNOT = {"identity", "relu6", "squared_relu"}  # at any depth from 3 on
 SHALLOW = {"selu": 32}  # the deepest that can

@@ -24,7 +24,9 @@ from schuss.losses import LOSSES, loss
 from schuss.network import Network, mlp
 from schuss.optimizers import OPTIMIZERS
 from schuss.recipe import Recipe
-from schuss.training import Job, Progress, Run, fit, fit_groups, fit_many
+from schuss.training.fit import fit, fit_groups, fit_many
+from schuss.training.jobs import Job, Progress
+from schuss.training.run import Run
 
 RAW_IRIS = np.array([[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3], [5.5, 2.4, 3.8, 1.1]])
 

@@ -10,7 +10,7 @@ from scipy.stats.qmc import Sobol
 
 from schuss.comparison.trials import COORDINATES, Search, Trial, Tried, best_of, points, tuned_names
 from schuss.errors import InvalidInput, UnknownName
-from schuss.expressions import Expression
+from schuss.language.expressions import Expression
 from schuss.optimizers import OPTIMIZERS, Update, adam, gd, momentum, optimizer, sgd
 
 

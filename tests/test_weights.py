@@ -15,17 +15,18 @@ from schuss import _native
 from schuss.activations import identity, tanh
 from schuss.data import Part, load
 from schuss.engines import Engine, EngineData, EnginePart, Plan
-from schuss.engines.encoded import engine_data
 from schuss.engines.native import NativeEngine
-from schuss.engines.passes import backward, forward
 from schuss.engines.reference import ReferenceEngine, batch_loss, targets_of
+from schuss.engines.stack import backward, forward
+from schuss.engines.targets import engine_data
 from schuss.errors import DataError
-from schuss.insight.gradient_flow import flow
+from schuss.gradient.flow import flow
 from schuss.layers import Layer
 from schuss.losses import find_loss
 from schuss.network import mlp
 from schuss.recipe import Recipe
-from schuss.training import Job, fit, fit_groups, fit_many
+from schuss.training.fit import fit, fit_groups, fit_many
+from schuss.training.jobs import Job
 
 SETS = _native.instruction_sets()
 ENGINES = [ReferenceEngine(), *(NativeEngine(1, name) for name in SETS)]

@@ -14,12 +14,12 @@ import pytest
 from studies import same
 
 import schuss as sc
+from schuss.cli.cluster import on_dask
 from schuss.comparison import workers
 from schuss.comparison.session import Standing
 from schuss.comparison.workers import Group, Joblib, Threads, Wanted, cut, train_chunk
 from schuss.engines.native import NativeEngine, instruction_set
 from schuss.errors import SchussError
-from schuss.interfaces.cluster import on_dask
 
 FIELD: dict[str, Any] = {"activations": ["relu", "tanh"], "optimizers": ["sgd", "adam"], "trials": 4, "seeds": 3}
 

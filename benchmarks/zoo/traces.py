@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 import schuss as sc
 from benchmarks.zoo.setups import Setup
 from schuss.engines import SAMPLE_ROWS, EnginePart
-from schuss.engines.encoded import engine_data
-from schuss.engines.passes import backward, forward, weights
 from schuss.engines.reference import targets_of
+from schuss.engines.stack import backward, forward, weights
+from schuss.engines.targets import engine_data
 
 Array = NDArray[Any]
 MOMENTS = 40  # of a longer training every second, third, … epoch is looked at

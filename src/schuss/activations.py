@@ -26,11 +26,24 @@ from typing import TYPE_CHECKING, Any, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss import charts, expressions, formulas
 from schuss.definitions import Definition, NonNegative, Positive, Range, description, formula_of, lookup, names_of
 from schuss.errors import InvalidInput, positive_integer
-from schuss.expressions import Expression, Operand, exp, expm1, hypot, log1p, maximum, minimum, normal_cdf, sqrt, where
-from schuss.programs import Program, compile_program
+from schuss.language import expressions, formulas
+from schuss.language.expressions import (
+    Expression,
+    Operand,
+    exp,
+    expm1,
+    hypot,
+    log1p,
+    maximum,
+    minimum,
+    normal_cdf,
+    sqrt,
+    where,
+)
+from schuss.language.programs import Program, compile_program
+from schuss.show import charts
 from schuss.tailoring import tailored_numbers, tailored_slope
 
 if TYPE_CHECKING:
@@ -169,7 +182,7 @@ def _on_array(expression: Expression, z: Any) -> NDArray[Any]:
 
 
 def activation(function: Callable[..., Expression]) -> Activation:
-    """Turn a function of one argument z, written with arithmetic and `schuss.expressions`, into an Activation.
+    """Turn a function of one argument z, written with arithmetic and `schuss.language.expressions`, into an Activation.
 
     Keyword-only arguments become hyper-parameters. FormulaError if the function cannot be recorded.
     """

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, NamedTuple, Self, TypeAlias, TypeVar, get_args
 
 from schuss.errors import FormulaError, InvalidInput, finite_number, unknown_name
-from schuss.expressions import Expression, constant, substitute, symbol
+from schuss.language.expressions import Expression, constant, substitute, symbol
 
 Settings: TypeAlias = tuple[tuple[str, float], ...]  # hyper-parameters with their values, hashable, in order
 
@@ -176,7 +176,7 @@ def recorded(function: Callable[..., Any]) -> tuple[Expression, ...]:
         raise FormulaError(f"{function.__name__} cannot be recorded: {error}") from error
     except (TypeError, ArithmeticError) as error:
         raise FormulaError(
-            f"{function.__name__} cannot be recorded ({error}); use arithmetic and the functions of schuss.expressions "
+            f"{function.__name__} cannot be recorded ({error}); use arithmetic and the functions of schuss.language.expressions "
             "or NumPy's, which also work on symbols."
         ) from error
 

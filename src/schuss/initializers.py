@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from schuss.activations import Activation, identity
 from schuss.definitions import Definition, NonNegative, Settings, description, lookup, names_of, signature
 from schuss.errors import FormulaError, InvalidInput
-from schuss.gaussian import gaussian_mean
+from schuss.language.expectations import gaussian_mean
 
 Weights: TypeAlias = NDArray[np.floating]
 Shape: TypeAlias = tuple[int, int]

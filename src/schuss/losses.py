@@ -20,11 +20,11 @@ from typing import Annotated, Any, Self, TypeAlias, get_args, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss import expressions
 from schuss.definitions import Definition, Positive, Range, description, formula_of, lookup, names_of
 from schuss.errors import FormulaError
-from schuss.expressions import Expression, exp, log1p, maximum, where
-from schuss.programs import Program, compile_program
+from schuss.language import expressions
+from schuss.language.expressions import Expression, exp, log1p, maximum, where
+from schuss.language.programs import Program, compile_program
 
 Smoothing: TypeAlias = Annotated[float, Range(0, 1)]  # a share of the target
 

@@ -22,7 +22,7 @@ from schuss.activations import Activation, find_activation, identity
 from schuss.errors import InvalidInput, seed_number, unknown_name
 from schuss.initializers import Initializer, auto, find_initializer
 from schuss.layers import NORMS, Dense, Description, Dropout, Layer, Residual, check_order, engine_layers, lowered
-from schuss.wording import counted, times
+from schuss.show.formatting import counted, times
 
 
 class _Streams(threading.local):

@@ -4,7 +4,7 @@ A function decorated with `optimizer` becomes an `Optimizer`. Its signature says
 gradient, further positional names are state the rule keeps (zero at the start), `t` is the step counting from 1,
 keyword-only names are hyper-parameters; it returns the new weights and the new state, in the order of the arguments.
 
->>> from schuss.expressions import sign
+>>> from schuss.language.expressions import sign
 >>> @optimizer(search=(1e-4, 1e-1))
 ... def signed(w, g, m, *, lr=0.001, beta=0.9):
 ...     m = beta * m + (1 - beta) * g
@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss import charts, expressions, formulas
 from schuss.definitions import (
     Definition,
     Fraction,
@@ -35,10 +34,12 @@ from schuss.definitions import (
     recorded,
     signature,
 )
-from schuss.descent import LANDSCAPES, best_descent, find_landscape
 from schuss.errors import FormulaError, InvalidInput, positive_number
-from schuss.expressions import Expression, sqrt
-from schuss.programs import Program, compile_program
+from schuss.landscapes import LANDSCAPES, best_descent, find_landscape
+from schuss.language import expressions, formulas
+from schuss.language.expressions import Expression, sqrt
+from schuss.language.programs import Program, compile_program
+from schuss.show import charts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -107,7 +108,7 @@ class Optimizer(Definition):
     def plot(self, ax: Axes | None = None, *, landscape: str = "valley") -> Axes:
         """The rule's own descent on a landscape of two weights: "valley", "rosenbrock" or "saddle".
 
-        At the learning rate that was set, else at the one that ends lowest (`schuss.descent.best_descent`).
+        At the learning rate that was set, else at the one that ends lowest (`schuss.landscapes.best_descent`).
         """
         return charts.descent_path(best_descent(self, find_landscape(landscape)), ax)
 

@@ -19,7 +19,6 @@ from typing import Annotated, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss import expressions
 from schuss.definitions import (
     Definition,
     Fraction,
@@ -32,7 +31,8 @@ from schuss.definitions import (
     names_of,
 )
 from schuss.errors import InvalidInput
-from schuss.expressions import Expression, Operand, cos, floor
+from schuss.language import expressions
+from schuss.language.expressions import Expression, Operand, cos, floor
 
 _AT_ONCE = 2**20  # steps whose factors are computed at once: a long training has no memory for all progress beside them
 Share: TypeAlias = Annotated[float, Range(0, 1, open_low=True)]  # of the training

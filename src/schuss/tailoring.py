@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from schuss import expressions
 from schuss.errors import FormulaError
-from schuss.expressions import Expression
-from schuss.gaussian import moments
+from schuss.language import expressions
+from schuss.language.expectations import moments
+from schuss.language.expressions import Expression
 
 Array = NDArray[np.float64]
 

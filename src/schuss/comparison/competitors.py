@@ -12,7 +12,6 @@ from functools import partial
 from itertools import product
 from typing import Any, Literal, NamedTuple
 
-from schuss import wording
 from schuss.activations import find_activation
 from schuss.errors import InvalidInput, positive_integer, unknown_name
 from schuss.initializers import find_initializer
@@ -21,6 +20,7 @@ from schuss.network import Network, mlp
 from schuss.optimizers import Optimizer, find_optimizer
 from schuss.recipe import Recipe
 from schuss.schedules import find_schedule
+from schuss.show import formatting
 
 NAMED = ("activation", "optimizer")  # the axes whose values say by themselves what they are
 
@@ -46,7 +46,7 @@ class Competitor(NamedTuple):
         'tanh + sgd, depth 8'
         """
         if len(axes) == 1:
-            return wording.setting(getattr(self, axes[0]))
+            return formatting.setting(getattr(self, axes[0]))
         names = [str(getattr(self, axis)) for axis in axes if axis in ("activation", "optimizer")]
         return ", ".join(
             [*([" + ".join(names)] if names else []), *(_named(self, axis) for axis in axes[len(names) :])]
@@ -54,7 +54,7 @@ class Competitor(NamedTuple):
 
 
 def _named(competitor: Competitor, axis: str) -> str:
-    return f"{axis.replace('_', ' ')} {wording.setting(getattr(competitor, axis))}"
+    return f"{axis.replace('_', ' ')} {formatting.setting(getattr(competitor, axis))}"
 
 
 class Axis(NamedTuple):

@@ -13,12 +13,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from schuss.activations import Activation
+from schuss.atomic import file_stem
 from schuss.comparison.budget import find_budget
 from schuss.comparison.competitors import Entrant, entrants
-from schuss.comparison.origin import origin
 from schuss.comparison.session import Protocol, Session, StandingCallback
-from schuss.comparison.storage import StudyFile, place_in
-from schuss.comparison.study import Study
+from schuss.comparison.study.provenance import provenance
+from schuss.comparison.study.storage import StudyFile, place_in
+from schuss.comparison.study.study import Study
 from schuss.comparison.trials import tuned_names
 from schuss.comparison.workers import workers
 from schuss.data import Dataset, load
@@ -27,8 +28,7 @@ from schuss.errors import InvalidInput, positive_integer, seed_number
 from schuss.initializers import Initializer, auto
 from schuss.optimizers import Optimizer
 from schuss.schedules import Schedule, constant
-from schuss.training import EngineName, find_engine
-from schuss.writing import file_stem
+from schuss.training.population import EngineName, find_engine
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "softplus")
 OPTIMIZERS = ("gd", "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")
@@ -122,7 +122,7 @@ def compare(  # noqa: PLR0913 (the axes and the budget of a comparison)
     )
     file = StudyFile(_place(study, plan), write=True)
     try:
-        session = Session(plan, file, workers(plan.engine, threads), origin(), progress)
+        session = Session(plan, file, workers(plan.engine, threads), provenance(), progress)
         try:
             session.run()
         except KeyboardInterrupt:

@@ -11,19 +11,19 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from schuss import runfile
+from schuss import descriptions
 from schuss.comparison.budget import Budget
 from schuss.comparison.competitors import Competitor, Entrant
-from schuss.comparison.keys import digest, network_key
-from schuss.comparison.ranking import tried
-from schuss.comparison.storage import Entry, StudyFile
-from schuss.comparison.study import Study, read_study
+from schuss.comparison.study.keys import digest, network_key
+from schuss.comparison.study.ranking import tried
+from schuss.comparison.study.storage import Entry, StudyFile
+from schuss.comparison.study.study import Study, read_study
 from schuss.comparison.trials import Search, Trial, Tried, best_of
 from schuss.comparison.workers import Group, Wanted, Workers, seconds_per_epoch
 from schuss.data import Dataset
 from schuss.engines import Engine
 from schuss.engines.native import NativeEngine
-from schuss.training import Job
+from schuss.training.jobs import Job
 
 
 class Standing(NamedTuple):
@@ -85,11 +85,11 @@ class Protocol:
                 {
                     "axes": entrant.competitor._asdict(),
                     "network": number[entrant.network],
-                    "recipe": runfile.recipe_json(entrant.recipe({}, 1)),
+                    "recipe": descriptions.recipe_json(entrant.recipe({}, 1)),
                 }
                 for entrant in self.field
             ],
-            "networks": list(map(runfile.network_json, networks)),
+            "networks": list(map(descriptions.network_json, networks)),
             "budget": str(self.budget),
             "trials": self.trials,
             "tuned": list(self.tuned),

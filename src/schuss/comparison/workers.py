@@ -15,12 +15,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss.comparison.records import Record, record
+from schuss.comparison.study.records import Record, record
 from schuss.data import Dataset
 from schuss.engines import Engine
 from schuss.engines.native import NativeEngine
 from schuss.errors import SchussError
-from schuss.training import Job, Work, train_jobs, train_pairs, updates_of
+from schuss.training.jobs import Job, Work
+from schuss.training.population import train_jobs, train_pairs, updates_of
 
 CHUNK_SECONDS = 5.0  # of work, at least: what it takes to send a chunk is then below 1 %
 CALIBRATION_SECONDS = 0.02

@@ -19,11 +19,13 @@ from numpy.typing import DTypeLike, NDArray
 from schuss import _native
 from schuss.engines import EngineData, EnginePart, Outcome, Plan, State, Vector
 from schuss.errors import InvalidInput, SchussError, positive_integer
+from schuss.language.programs import OPERATIONS, Instruction, Program
 from schuss.layers import Layer
-from schuss.programs import OPERATIONS, Instruction, Program
 
 if tuple(_native.operations()) != OPERATIONS:
-    raise ImportError("schuss._native was built for other operations than schuss.programs has; install schuss again.")
+    raise ImportError(
+        "schuss._native was built for other operations than schuss.language.programs has; install schuss again."
+    )
 
 _POLL_SECONDS = 0.05  # how often Python looks up while networks train: for progress and for Ctrl-C
 MOST_THREADS = 1024  # the limit of the C++ engine, and more than any machine has cores

@@ -27,10 +27,10 @@ from schuss.engines import (
     Status,
     Vector,
 )
-from schuss.engines.counters import epoch_order
-from schuss.engines.passes import Pass, backward, forward, is_trained, running_statistics, weighted, weights
+from schuss.engines.stack import Pass, backward, forward, is_trained, running_statistics, weighted, weights
 from schuss.layers import Layer
 from schuss.losses import Loss
+from schuss.randomness import epoch_order
 
 
 class ReferenceEngine:

@@ -1,0 +1,1 @@
+"""Ways to other packages: trained networks as PyTorch modules and ONNX models."""

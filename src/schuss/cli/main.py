@@ -1,0 +1,101 @@
+"""The entry point: the commands in their order, and one sentence in place of a traceback.
+
+Exit codes: 0 done, 1 a network of `fit` diverged, 2 an input that cannot be used, 130 interrupted with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from typing import Annotated, Any
+
+import typer
+
+import schuss as sc
+from schuss.cli import compare, definitions, doctor, fit, flow, predict
+from schuss.cli.exits import fail
+from schuss.errors import SchussWarning
+
+app = typer.Typer(
+    name="schuss",
+    help="Find out what makes your deep network learn.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run the command line; what is wrong with an input is said in a sentence, not in a traceback."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started this, as with >&-
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        getattr(sys, name).reconfigure(errors="replace")  # a terminal without δ shows a ?
+    warnings.showwarning = _note
+    try:
+        app()
+    except sc.SchussError as error:
+        fail(str(error))
+    except MemoryError:
+        fail("there is not enough memory for this; make the network smaller, or take fewer rows.")
+    except OSError as error:  # a full disk behind standard output
+        fail(f"{error.strerror or error}.")
+    finally:
+        _flush()
+
+
+_show_warning = warnings.showwarning
+
+
+def _note(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Print a warning of schuss as what it is to a user, a note."""
+    if issubclass(category, SchussWarning):
+        typer.echo(f"note: {message}", err=True)
+    else:
+        _show_warning(message, category, *where)
+
+
+def _flush() -> None:
+    """Write out what is left; the reader of a pipe may be gone, which is no concern of ours and no traceback."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
+        if not isinstance(error, BrokenPipeError):
+            fail(f"cannot write to standard output: {error.strerror}.")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"schuss {sc.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def schuss(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """[bold]Find out what makes your deep network learn.[/bold]
+
+    $ schuss compare digits
+
+    $ schuss fit churn.csv --target Exited --save churn.schuss
+
+    $ schuss flow digits --depth 20 --activation sigmoid
+
+    $ schuss doctor digits --depth 20 --activation sigmoid
+    """
+
+
+for _command in (compare.compare, fit.fit, doctor.doctor, predict.predict, flow.flow):
+    app.command(rich_help_panel="Commands")(_command)
+for _definitions in (definitions.activations, definitions.optimizers):
+    app.command(rich_help_panel="What there is")(_definitions)
+
+if __name__ == "__main__":
+    main()

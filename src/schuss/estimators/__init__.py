@@ -1,0 +1,1 @@
+"""Prediction from tables with scikit-learn's manners."""

@@ -1,1 +1,0 @@
-"""Why a network learns or not."""
