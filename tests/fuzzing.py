@@ -17,13 +17,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from schuss import expressions
 from schuss.activations import Activation, activation
 from schuss.engines import Engine, EngineData, EnginePart, Outcome, Plan, State
 from schuss.engines.native import NativeEngine
 from schuss.engines.reference import ReferenceEngine
 from schuss.errors import SchussError
-from schuss.expressions import FUNCTIONS
+from schuss.language import expressions
+from schuss.language.expressions import FUNCTIONS
 from schuss.layers import Layer
 from schuss.losses import squared_error
 from schuss.optimizers import Optimizer, optimizer
@@ -223,7 +223,7 @@ def distance(a: Outcome, b: Outcome, plan: Plan) -> float:
 
 def flushed(x: Array) -> Array:
     """Numbers as the native engine sees them: below 1.2e-38 they are 0."""
-    return np.where(np.abs(x) < np.finfo(np.float32).tiny, np.zeros_like(x), x)
+    return np.where(np.abs(x) < np.finfo(np.float32).tiny, np.copysign(np.zeros_like(x), x), x)
 
 
 def evaluate_flushed(expression: expressions.Expression, values: Mapping[str, Any]) -> Any:
@@ -295,7 +295,7 @@ def trained(engine: Engine, plans: Sequence[Plan]) -> list[Outcome]:
 
 
 def check_trainings(plans: Sequence[Plan], threads: int = 2) -> Counter[str]:
-    """Both engines agree, or both say diverged, wherever rounding does not decide about a pole, a jump or an overflow."""
+    """Both engines agree, or both say diverged, unless rounding decides about a pole, a jump or an overflow."""
     counts: Counter[str] = Counter()
     native, exact = trained(NativeEngine(threads), plans), trained(ReferenceEngine(np.float64), plans)
     single = trained(ReferenceEngine(np.float32), list(map(flushing, plans)))
@@ -316,7 +316,7 @@ def check_trainings(plans: Sequence[Plan], threads: int = 2) -> Counter[str]:
 
 
 def depends_on_rounding(plan: Plan, expected: Outcome) -> bool:
-    """Whether the outcome is another without fused products, by the sign of a zero, or off by a rounding at the start."""
+    """Whether the outcome is another without fused products, by the sign of a zero, or by a rounding at the start."""
     draw = np.random.default_rng(plan.seed)
 
     def moved(x: Array) -> Array:

@@ -20,8 +20,10 @@ def error(got: Outcome, expected: Outcome, plan: Plan) -> float:
 
 
 def assert_equal(plan: Plan, data: EngineData, bound: float, engine: NativeEngine | None = None) -> Outcome:
-    """Train by both engines; the native outcome must be that of the reference."""
+    """Train by both engines; the native outcome must be that of the reference, as far as float32 can be."""
     got, expected = train(engine or NativeEngine(1), plan, data), train(ReferenceEngine(), plan, data)
+    rounding = error(train(ReferenceEngine(np.float32), plan, data), expected, plan)
+    bound = max(bound, 2 * rounding)  # some stacks amplify rounding: then float32 in NumPy is as far off
     assert got.status == expected.status
     assert (got.state.step, got.state.epoch) == (expected.state.step, expected.state.epoch)
     assert error(got, expected, plan) < bound

@@ -34,7 +34,12 @@ def test_the_signature_gives_names_and_defaults_in_order() -> None:
 @pytest.mark.parametrize("name", ["t", "w", "g", "lr", "warmup"])
 def test_reserved_names_are_refused(name: str) -> None:
     space: dict[str, Any] = {}
-    for kind, arguments in ((activation, "z"), (loss, "prediction, target"), (schedule, "progress"), (initializer, "a, b, c")):
+    for kind, arguments in (
+        (activation, "z"),
+        (loss, "prediction, target"),
+        (schedule, "progress"),
+        (initializer, "a, b, c"),
+    ):
         exec(f"def mine({arguments}, *, {name}=0.5): return 1.0", space)  # noqa: S102
         with pytest.raises(FormulaError, match=f"mine: '{name}' is reserved"):
             kind(space["mine"])
@@ -52,7 +57,8 @@ OUT_OF_RANGE = [
     "adam(beta1=2)", "adam(beta1=1)", "adam(beta2=-0.1)", "adam(epsilon=-1)", "adamw(weight_decay=-1)", "sgd(lr=0)",
     "momentum(momentum=1)", "rmsprop(decay=1.5)", "huber(delta=-1)", "huber(delta=0)", "celu(alpha=0)", "elu(alpha=-1)",
     "squareplus(b=-4)", "squareplus(b=0)", "binary_cross_entropy(smoothing=1.1)", "softmax_cross_entropy(smoothing=-1)",
-    "step(every=0)", "step(factor=-1)", "exponential(final=0)", "cosine(final=-1)", "cosine(warmup=1)", "normal(std=-1)",
+    "step(every=0)", "step(factor=-1)", "exponential(final=0)", "cosine(final=-1)", "cosine(warmup=1)",
+    "normal(std=-1)",
     "uniform(limit=-0.1)", "he_normal(gain=-2)",
 ]  # fmt: skip
 

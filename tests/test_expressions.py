@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-import statistics
 import pickle
+import statistics
 from collections.abc import Callable
 
 import numpy as np

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -65,7 +65,7 @@ class Activation(Definition):
     def __post_init__(self) -> None:
         object.__setattr__(self, "expression", expressions.substitute(self.formula, dict(self.settings)))
 
-    def _key(self) -> tuple[Hashable, ...]:
+    def _key(self) -> tuple[object, ...]:
         return (*super()._key(), id(self.expression))
 
     @overload
@@ -113,7 +113,7 @@ class Activation(Definition):
 
     @cached_property
     def range(self) -> tuple[float, float]:
-        """The infimum and the supremum of φ, found on a grid of |z| ≤ 1e8; infinite at a pole, or where φ still grows."""
+        """The infimum and the supremum of φ on a grid of |z| ≤ 1e8; infinite at a pole, or where φ still grows."""
         return 0.0 - _supremum(lambda z: -self(z)), _supremum(self)  # 0 − 0 is 0, where −0 would be shown as −0
 
     @cached_property
@@ -416,7 +416,8 @@ def hard_silu(z: Expression) -> Expression:
 @activation
 def squareplus(z: Expression, *, b: Positive = 4.0) -> Expression:
     """(z + √(z² + b)) / 2, a softplus without exponentials (Barron, 2021)."""
-    return maximum(z, 0) + b / 2 / (hypot(z, sqrt(b)) + abs(z))  # the smaller half of z ± √(z² + b), without cancelling
+    width: Operand = sqrt(b)
+    return maximum(z, 0) + b / 2 / (hypot(z, width) + abs(z))  # so that no digits cancel where z is negative
 
 
 @activation

@@ -10,8 +10,8 @@ from __future__ import annotations
 import ast
 import inspect
 import math
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, NamedTuple, Self, TypeAlias, TypeVar, get_args
 
 from schuss.errors import FormulaError, InvalidInput, finite_number, unknown_name
@@ -78,7 +78,7 @@ class Definition:
         """The interval in which a hyper-parameter may lie."""
         return self.ranges[[name for name, _ in self.settings].index(hyperparameter)]
 
-    def _key(self) -> tuple[Hashable, ...]:
+    def _key(self) -> tuple[object, ...]:
         """What two equal definitions share. An expression is one object, and `==` between expressions records."""
         return type(self), self.name, self.settings
 
@@ -176,8 +176,8 @@ def recorded(function: Callable[..., Any]) -> tuple[Expression, ...]:
         raise FormulaError(f"{function.__name__} cannot be recorded: {error}") from error
     except (TypeError, ArithmeticError) as error:
         raise FormulaError(
-            f"{function.__name__} cannot be recorded ({error}); use arithmetic and the functions of schuss.language.expressions "
-            "or NumPy's, which also work on symbols."
+            f"{function.__name__} cannot be recorded ({error}); use arithmetic and the functions of sc.expressions or "
+            "NumPy's, which also work on symbols."
         ) from error
 
 

@@ -33,6 +33,8 @@ from schuss.language.expectations import gaussian_mean
 Weights: TypeAlias = NDArray[np.floating]
 Shape: TypeAlias = tuple[int, int]
 
+ROOT_2 = math.sqrt(2)
+
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Initializer(Definition):
@@ -65,7 +67,8 @@ def initializer(function: Callable[..., Weights]) -> Initializer:
     called = signature(function)
     if len(called.positional) != 3:
         raise FormulaError(
-            f"an initializer is a function of (random, shape, reads), but {function.__name__} takes {called.positional}."
+            f"an initializer is a function of (random, shape, reads), but {function.__name__} takes "
+            f"{called.positional}."
         )
     return Initializer(
         name=function.__name__, rule=function, description=description(function), **called.hyperparameters
@@ -137,13 +140,13 @@ def glorot_uniform(random: Generator, shape: Shape, reads: Activation, *, gain: 
 
 
 @initializer
-def he_normal(random: Generator, shape: Shape, reads: Activation, *, gain: NonNegative = math.sqrt(2)) -> Weights:
+def he_normal(random: Generator, shape: Shape, reads: Activation, *, gain: NonNegative = ROOT_2) -> Weights:
     """N(0, gain² / fan_in) with gain √2, right for ReLU (He et al., 2015)."""
     return gain / math.sqrt(shape[0]) * random.standard_normal(shape, dtype=np.float32)
 
 
 @initializer
-def he_uniform(random: Generator, shape: Shape, reads: Activation, *, gain: NonNegative = math.sqrt(2)) -> Weights:
+def he_uniform(random: Generator, shape: Shape, reads: Activation, *, gain: NonNegative = ROOT_2) -> Weights:
     """Uniform with He's variance: limit gain · √(3 / fan_in)."""
     return gain * math.sqrt(3 / shape[0]) * (2 * random.random(shape, dtype=np.float32) - 1)
 

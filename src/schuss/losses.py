@@ -12,7 +12,7 @@ A loss is the mean over rows and outputs (PyTorch's "mean"), so its size does no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, Self, TypeAlias, get_args, overload
@@ -46,7 +46,7 @@ class Loss(Definition):
         fixed = None if self.formula is None else expressions.substitute(self.formula, dict(self.settings))
         object.__setattr__(self, "expression", fixed)
 
-    def _key(self) -> tuple[Hashable, ...]:
+    def _key(self) -> tuple[object, ...]:
         return (*super()._key(), self.threshold, id(self.expression))
 
     @property

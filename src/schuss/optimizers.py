@@ -15,7 +15,7 @@ keyword-only names are hyper-parameters; it returns the new weights and the new 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
@@ -62,7 +62,7 @@ class Optimizer(Definition):
     search: tuple[float, float]
     full_batch: bool
 
-    def _key(self) -> tuple[Hashable, ...]:
+    def _key(self) -> tuple[object, ...]:
         return (*super()._key(), self.state, self.search, self.full_batch, *map(id, self.updates))
 
     @property
@@ -262,7 +262,8 @@ def adam(
 @optimizer(search=(1e-4, 1e-1))
 def adamw(
     w: Expression, g: Expression, m: Expression, v: Expression, t: Expression,
-    *, lr: Positive = 1e-3, beta1: Fraction = 0.9, beta2: Fraction = 0.999, epsilon: NonNegative = 1e-8, weight_decay: NonNegative = 0.01,
+    *, lr: Positive = 1e-3, beta1: Fraction = 0.9, beta2: Fraction = 0.999, epsilon: NonNegative = 1e-8,
+    weight_decay: NonNegative = 0.01,
 ) -> Update:  # fmt: skip
     """Adam with weight decay beside the gradient, not inside it (Loshchilov and Hutter, 2019)."""
     m = beta1 * m + (1 - beta1) * g

@@ -25,10 +25,10 @@ class Recipe:
     batch_size : rows of one update; None is the full batch.
     epochs : passes over the training part.
     schedule : the factor on the learning rate.
-    horizon : epochs over which the schedule is planned; None is `epochs`. A training that may go on later states it from
-        the start: cut at any epoch and resumed, it gives the same bits as in one go.
     patience : stop after so many epochs without a lower validation loss, and keep the best weights; None never stops.
     clip_norm : the largest global norm of a gradient; larger ones are scaled down to it (Pascanu et al., 2013).
+    horizon : epochs over which the schedule is planned; None is `epochs`. A training that may go on later states it
+        from the start: cut at any epoch and resumed, it gives the same bits as in one go.
     """
 
     optimizer: Optimizer
@@ -36,9 +36,9 @@ class Recipe:
     batch_size: int | None
     epochs: int
     schedule: Schedule
-    horizon: int | None
     patience: int | None
     clip_norm: float | None
+    horizon: int | None
 
     def __init__(
         self,
@@ -47,9 +47,9 @@ class Recipe:
         batch_size: int | None = 32,
         epochs: int = 20,
         schedule: str | Schedule = constant,
-        horizon: int | None = None,
         patience: int | None = None,
         clip_norm: float | None = None,
+        horizon: int | None = None,
     ) -> None:
         chosen = find_optimizer(optimizer)
         full = chosen.full_batch or batch_size is None
@@ -67,8 +67,8 @@ class Recipe:
             object.__setattr__(self, name, value)
         if self.planned_epochs < self.epochs:
             raise InvalidInput(
-                f"the schedule is planned over a horizon of {horizon} epochs, but {epochs} are asked for; give a horizon "
-                "of at least as many."
+                f"the schedule is planned over a horizon of {horizon} epochs, but {epochs} are asked for; give a "
+                "horizon of at least as many."
             )
 
     @property
@@ -78,7 +78,7 @@ class Recipe:
 
     def __repr__(self) -> str:
         parts = [str(self.optimizer), f"batch_size={self.batch_size or 'all'}", f"epochs={self.epochs}"]
-        for name in ("loss", "horizon", "patience", "clip_norm"):
+        for name in ("loss", "patience", "clip_norm", "horizon"):
             if (value := getattr(self, name)) is not None:
                 parts.append(f"{name}={value}")
         if self.schedule != constant:

@@ -12,7 +12,7 @@ Each also has `warmup`, the share of the training during which the factor first 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias, get_args
 
@@ -44,7 +44,7 @@ class Schedule(Definition):
 
     formula: Expression  # of progress and the hyper-parameters' symbols, warmup aside
 
-    def _key(self) -> tuple[Hashable, ...]:
+    def _key(self) -> tuple[object, ...]:
         return (*super()._key(), id(self.formula))
 
     def factors(self, steps: int) -> NDArray[np.float64]:
@@ -82,7 +82,7 @@ def find_schedule(wanted: str | Schedule) -> Schedule:
 
 
 @schedule
-def constant(progress: Expression) -> Operand:
+def constant(progress: Expression) -> Operand:  # noqa: ARG001
     """1 throughout."""
     return 1.0
 

@@ -119,7 +119,7 @@ class _OnnxOperations:
 
     weight = constant
 
-    def compute(self, operation: str, *operands: str) -> str:
+    def compute(self, operation: str, *operands: str) -> str:  # noqa: PLR0911 (one return an operation)
         match operation:
             case "is_nan":
                 return self.cast(self.node("IsNaN", list(operands)), np.float32)

@@ -55,7 +55,8 @@ def fit(
     norm: MaybeNorm = None, residual: Residual = False, dropout: MaybeDropout = None,
     optimizer: MaybeOptimizer = None, lr: LearningRate = None, batch_size: MaybeBatchSize = None,
     epochs: MaybeEpochs = None, loss: MaybeLoss = None, schedule: MaybeSchedule = None, horizon: Horizon = None,
-    patience: Patience = None, clip_norm: ClipNorm = None, save: Save = None, resume: Resume = None, target: Target = None, task: Task = None,
+    patience: Patience = None, clip_norm: ClipNorm = None, save: Save = None, resume: Resume = None,
+    target: Target = None, task: Task = None,
     seed: MaybeSeed = None, threads: Threads = None, json: Json = None, plot: Plot = False, out: Pictures = None,
 ) -> None:  # fmt: skip
     """Train one network, or for a file, with no network described, the ensemble that predicts it best.

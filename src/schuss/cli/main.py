@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from typing import Annotated, Any
+from typing import Annotated, TextIO
 
 import typer
 
@@ -50,12 +50,15 @@ def main() -> None:
 _show_warning = warnings.showwarning
 
 
-def _note(message: Warning | str, category: type[Warning], *where: Any) -> None:
-    """Print a warning of schuss as what it is to a user, a note."""
+def _note(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int,
+    file: TextIO | None = None, line: str | None = None,
+) -> None:  # fmt: skip
+    """Print a warning of schuss as a note."""
     if issubclass(category, SchussWarning):
         typer.echo(f"note: {message}", err=True)
     else:
-        _show_warning(message, category, *where)
+        _show_warning(message, category, filename, lineno, file, line)
 
 
 def _flush() -> None:

@@ -1,9 +1,9 @@
 """What is tried: settings of the tuned hyper-parameters, spread evenly over their ranges, the same for all competitors.
 
-The learning rate is searched on a log scale over the optimizer's documented range, another hyper-parameter a decade
-to either side of its default, within the range that its definition states. Trials are points of a scrambled Sobol sequence (Sobol, 1967; Owen, 1998): any number of
-them fills the ranges evenly, more of them add to those that were there, and competitors whose ranges coincide try the
-same.
+The learning rate is searched on a log scale over the optimizer's documented range, another hyper-parameter a decade to
+either side of its default, within the range that its definition states. Trials are points of a scrambled Sobol
+sequence (Sobol, 1967; Owen, 1998): any number of them fills the ranges evenly, more of them add to those that were
+there, and competitors whose ranges coincide try the same.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def tuned_names(wanted: Sequence[str], optimizers: Sequence[Optimizer]) -> tuple
 
 
 def _searched(optimizer: Optimizer, name: str) -> tuple[float, float]:
-    """A decade to either side of the default; of a fraction near 1, such as a momentum, a decade of its distance to 1."""
+    """A decade to either side of the default; for a fraction near 1, such as a momentum, of its distance to 1."""
     default, allowed = dict(optimizer.settings)[name], optimizer.range_of(name)
     if default <= 0:
         raise InvalidInput(

@@ -122,10 +122,10 @@ class Expression:
     def __ge__(self, other: Operand) -> Expression:
         return record("less_equal", other, self)
 
-    def __eq__(self, other: object) -> Expression:  # type: ignore[override]
+    def __eq__(self, other: Operand) -> Expression:  # type: ignore[override]
         return record("mul", record("less_equal", self, other), record("less_equal", other, self))
 
-    def __ne__(self, other: object) -> Expression:  # type: ignore[override]
+    def __ne__(self, other: Operand) -> Expression:  # type: ignore[override]
         return ~(self == other)
 
     def __and__(self, other: Operand) -> Expression:
@@ -181,7 +181,7 @@ def _refused(what: str) -> FormulaError:
     """The error for what means something else on an array than on the number that a symbol stands for, or nothing."""
     return FormulaError(
         f"{what} is not in the language of formulas. A formula computes one number from the numbers at the same place "
-        f"of its arguments: + - * / **, comparisons, and {', '.join(FUNCTIONS)}, from schuss.expressions or NumPy. It "
+        f"of its arguments: + - * / **, comparisons, and {', '.join(FUNCTIONS)}, from sc.expressions or NumPy. It "
         "has no reductions (sum, mean, norm), shapes or conversions."
     )
 
@@ -189,19 +189,19 @@ def _refused(what: str) -> FormulaError:
 def _refuse(operation: str, what: str) -> None:
     """Let Python's own operation on an expression raise FormulaError, so that no library makes another rule of it."""
 
-    def refuse(self: Expression, *_: object, **__: object) -> Any:
+    def refuse(*_: object, **__: object) -> Any:
         raise _refused(what)
 
     setattr(Expression, f"__{operation}__", refuse)
 
 
 for _operation, _what in {
-    "iter": "iterating over an expression, as Python's sum does,", "len": "len", "getitem": "indexing", "contains": "in",
-    "array": "making an array of an expression", "float": "making a float of an expression, as math.exp does,",
-    "int": "int", "index": "an expression as an index", "complex": "complex", "round": "round", "trunc": "math.trunc",
-    "floor": "math.floor", "ceil": "math.ceil", "mod": "%", "rmod": "%", "floordiv": "//", "rfloordiv": "//",
-    "divmod": "divmod", "rdivmod": "divmod", "matmul": "@", "rmatmul": "@", "xor": "^", "rxor": "^", "lshift": "<<",
-    "rlshift": "<<", "rshift": ">>", "rrshift": ">>",
+    "iter": "iterating over an expression, as Python's sum does,", "len": "len", "getitem": "indexing",
+    "contains": "in", "array": "making an array of an expression", "int": "int", "complex": "complex",
+    "float": "making a float of an expression, as math.exp does,", "index": "an expression as an index",
+    "round": "round", "trunc": "math.trunc", "floor": "math.floor", "ceil": "math.ceil", "mod": "%", "rmod": "%",
+    "floordiv": "//", "rfloordiv": "//", "divmod": "divmod", "rdivmod": "divmod", "matmul": "@", "rmatmul": "@",
+    "xor": "^", "rxor": "^", "lshift": "<<", "rlshift": "<<", "rshift": ">>", "rrshift": ">>",
 }.items():  # fmt: skip
     _refuse(_operation, _what)
 
@@ -304,7 +304,7 @@ def _stable(operation: str, arguments: tuple[Expression, ...]) -> Expression | N
 
 
 def _one_plus(term: Expression) -> Expression | None:
-    """1 + tanh(u) = 2 sigmoid(2u) and 1 + erf(u) = 2 normal_cdf(sqrt(2) u), which keep all digits where u is negative."""
+    """1 + tanh(u) = 2 sigmoid(2u) and 1 + erf(u) = 2 normal_cdf(sqrt(2) u), which keep their digits for u < 0."""
     if term.operation == "tanh":
         return 2 * sigmoid(2 * term.arguments[0])
     if term.operation == "erf":
@@ -373,8 +373,8 @@ maximum, minimum, hypot, where = (
 FUNCTIONS: dict[str, Function] = {
     f.operation: f
     for f in (
-        exp, expm1, log, log1p, sqrt, tanh, sigmoid, erf, normal_cdf, normal_pdf, sin, cos, sign, floor, maximum, minimum,
-        hypot, where,
+        exp, expm1, log, log1p, sqrt, tanh, sigmoid, erf, normal_cdf, normal_pdf, sin, cos, sign, floor, maximum,
+        minimum, hypot, where,
     )
 }  # fmt: skip
 

@@ -74,7 +74,8 @@ def _number(value: float) -> str:
 # ---------------------------------------------------------------------------------------------- LaTeX
 
 _LATEX_FUNCTIONS = {"log": "\\ln", "tanh": "\\tanh", "sin": "\\sin", "cos": "\\cos", "sigmoid": "\\sigma",
-                    "normal_cdf": "\\Phi", "normal_pdf": "\\varphi", "maximum": "\\max", "minimum": "\\min"}  # fmt: skip
+                    "normal_cdf": "\\Phi", "normal_pdf": "\\varphi", "maximum": "\\max",
+                    "minimum": "\\min"}  # fmt: skip
 _LATEX_SYMBOLS = {"beta1": "\\beta_1", "beta2": "\\beta_2", "lr": "\\eta", "epsilon": "\\epsilon", "momentum": "\\mu",
                   "alpha": "\\alpha", "slope": "\\alpha", "gamma": "\\gamma", "mu": "\\mu",
                   "weight_decay": "\\lambda"}  # fmt: skip

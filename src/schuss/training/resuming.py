@@ -54,9 +54,9 @@ def warn_of_other_rates(recipe: Recipe, run: Run) -> None:
 
     if not np.array_equal(rates(recipe), rates(before)):
         warnings.warn(
-            f"the learning rates of the {run.outcome.state.epoch} epochs done were planned over {before.planned_epochs} "
-            f"epochs by {before.schedule}, those to come are planned over {recipe.planned_epochs} by {recipe.schedule}: "
-            "the result is not that of a training in one go. To train on later, state the horizon from the start.",
+            f"the learning rates of the {run.outcome.state.epoch} epochs done were planned by {before.schedule} over "
+            f"{before.planned_epochs} epochs, the rest is planned by {recipe.schedule} over {recipe.planned_epochs}: "
+            "the result is not that of a training in one go. State the horizon from the start to train on later.",
             SchussWarning,
             stacklevel=3,
         )
