@@ -120,7 +120,7 @@ SCHUSS_INLINE inline Vec hypot(Vec a, Vec b) {
 SCHUSS_INLINE inline Vec floor(Vec x) {
   const Vec truncated = __builtin_convertvector(__builtin_convertvector(x, Int), Vec);
   const Vec result = truncated > x ? truncated - 1 : truncated;
-  return abs(x) < 8388608.f ? result : x;  // from 2^23 on every float is an integer; NaN also stays
+  return abs(x) < 8388608.f ? with_sign_of(result, x) : x;  // from 2^23 on every float is an integer; NaN also stays
 }
 
 template <class F> SCHUSS_INLINE inline Vec by_element(F f, Vec a, Vec b) {
@@ -178,7 +178,7 @@ SCHUSS_INLINE inline Vec sigmoid(Vec x) {
 
 SCHUSS_INLINE inline Vec tanh(Vec x) {  // from e^-2|x| - 1, which keeps the relative accuracy near 0
   const Vec t = expm1(-2 * abs(x));
-  return with_sign_of(-t / (t + 2), x);
+  return with_sign_of(abs(t / (t + 2)), x);  // of 0, too: tanh(0) is 0, not -0, whose reciprocal is -infinity
 }
 
 // Two polynomials after N. Juffa: an odd one near 0, and 1 - e^polynomial.

@@ -202,6 +202,8 @@ for _operation, _what in {
     "round": "round", "trunc": "math.trunc", "floor": "math.floor", "ceil": "math.ceil", "mod": "%", "rmod": "%",
     "floordiv": "//", "rfloordiv": "//", "divmod": "divmod", "rdivmod": "divmod", "matmul": "@", "rmatmul": "@",
     "xor": "^", "rxor": "^", "lshift": "<<", "rlshift": "<<", "rshift": ">>", "rrshift": ">>",
+    # In place they change what other names of the array hold, too: write a = a + b.
+    "iadd": "+=", "isub": "-=", "imul": "*=", "itruediv": "/=", "ipow": "**=", "iand": "&=", "ior": "|=",
 }.items():  # fmt: skip
     _refuse(_operation, _what)
 
@@ -575,6 +577,19 @@ def _is_natural(exponent: Expression) -> bool:
     return exponent.operation == "constant" and float(exponent.value or 0) >= 0
 
 
+def _quotient_slope(e: Expression, a: Expression, b: Expression, da: Expression, db: Expression) -> Expression:
+    """(da - e·db) / b, not over b², which overflows early.
+
+    For b = c + t with a number c, as of softsign, that is 1 - |z| / (1 + |z|), which cancels: there da·t - a·db is 0.
+    """
+    number = next((x for x in b.arguments if x.operation == "constant"), None) if b.operation == "add" else None
+    if number is None:
+        return _quotient(da - _product(e, db), b)
+    t = b.arguments[0] if b.arguments[1] is number else b.arguments[1]
+    rest = record("sub", _product(da, t), _product(a, db))
+    return _quotient(_quotient(record("add", _product(number, da), rest), b), b)
+
+
 def _power_slope(e: Expression, a: Expression, b: Expression, da: Expression, db: Expression) -> Expression:
     slope = _product(_product(b, a ** (b - 1)), da)
     # a^b log a goes to 0 with a, where its factors are 0 and -∞.
@@ -603,7 +618,7 @@ _CHAIN: dict[str, Callable[..., Expression]] = {
     "add": lambda e, a, b, da, db: record("add", da, db),
     "sub": lambda e, a, b, da, db: record("sub", da, db),
     "mul": lambda e, a, b, da, db: _product(da, b) + _product(a, db),
-    "div": lambda e, a, b, da, db: _quotient(da - _product(e, db), b),  # not over b², which overflows early
+    "div": _quotient_slope,
     "pow": _power_slope,
     "maximum": lambda e, a, b, da, db: _product(_shared(b, a), da) + _product(_shared(a, b), db),
     "minimum": lambda e, a, b, da, db: _product(_shared(a, b), da) + _product(_shared(b, a), db),
