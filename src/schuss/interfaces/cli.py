@@ -105,7 +105,6 @@ DIVERGED, INVALID, INTERRUPTED = 1, 2, 130
 app = typer.Typer(
     name="schuss",
     help="Find out what makes your deep network learn.",
-    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
