@@ -17,12 +17,18 @@ $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb
 	| $(BIN)/python -m pip install $(QUIETLY) --requirement /dev/stdin
 endef
 
+# PyTorch, which the tests of the exports need. PyPI's build for Linux comes with gigabytes of CUDA; PyTorch's own index has a
+# CPU build of each version, whose version number (2.13.0+cpu) pip prefers over PyPI's. The version is pinned because a later
+# one on PyPI would win over the CPU build of an earlier one. `make TORCH=torch==2.12.0 test` uses another version.
+TORCH ?= torch==2.13.0
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
 # Without build isolation CMake finds the same nanobind at the same place each time, and the build folder stays valid:
 # only what changed is compiled again.
 INSTALL := $(BIN)/python -m pip install $(QUIETLY) --no-build-isolation
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test format bench sanitize clean
+.PHONY: help install run test coverage format bench sanitize clean
 .DELETE_ON_ERROR:
 
 help:  ## show this list
@@ -43,6 +49,9 @@ test: $(VENV)/.installed $(VENV)/.test-tools  ## check style, types and import o
 	@$(BIN)/lint-imports > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 	@echo "· pytest"
 	@$(BIN)/pytest --quiet --numprocesses auto
+
+coverage: $(VENV)/.installed $(VENV)/.test-tools  ## run all tests and list the lines of Python that they do not reach
+	@$(BIN)/pytest --quiet --numprocesses auto --cov --cov-report=term-missing:skip-covered --cov-report=xml
 
 format: $(VENV)/.test-tools  ## put the Python code into the common format
 	@$(BIN)/ruff check --quiet --fix-only .
@@ -69,7 +78,7 @@ define run_sanitized
 endef
 
 clean:  ## remove .venv, the build folder and all caches
-	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* coverage.xml
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.created:
@@ -105,5 +114,7 @@ $(VENV)/.installed: $(SOURCES) | $(VENV)/.build-tools
 
 $(VENV)/.test-tools: pyproject.toml | $(VENV)/.created
 	@echo "· fetching the test tools"
+	@$(BIN)/python -m pip install $(QUIETLY) --no-deps --extra-index-url $(TORCH_INDEX) $(TORCH) || \
+		echo "· no CPU build of $(TORCH) for this machine: taking PyPI's build of PyTorch, if it has one"
 	@$(call install_listed,['project']['optional-dependencies']['test'])
 	@touch $@
