@@ -114,7 +114,7 @@ $(VENV)/.installed: $(SOURCES) | $(VENV)/.build-tools
 
 $(VENV)/.test-tools: pyproject.toml | $(VENV)/.created
 	@echo "· fetching the test tools"
-	@$(BIN)/python -m pip install $(QUIETLY) --no-deps --extra-index-url $(TORCH_INDEX) $(TORCH) || \
+	@$(BIN)/python -m pip install $(QUIETLY) --no-deps --retries 1 --extra-index-url $(TORCH_INDEX) $(TORCH) || \
 		echo "· no CPU build of $(TORCH) for this machine: taking PyPI's build of PyTorch, if it has one"
 	@$(call install_listed,['project']['optional-dependencies']['test'])
 	@touch $@

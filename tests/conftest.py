@@ -1,7 +1,7 @@
 """Settings of all tests.
 
-Hypothesis repeats the same examples in every run, whatever the speed of the machine. `--hypothesis-profile=explore` draws
-new ones, and keeps those that fail in `.hypothesis`, so that the next run starts with them.
+Hypothesis repeats the same examples in every run, whatever the speed of the machine. `--hypothesis-profile=explore`
+draws new ones, and keeps those that fail in `.hypothesis`, so that the next run starts with them.
 """
 
 from __future__ import annotations
