@@ -119,7 +119,7 @@ def main() -> None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
         getattr(sys, name).reconfigure(errors="replace")  # a terminal without δ shows a ?
     try:
-        app()
+        app(prog_name="schuss")  # also for `python -m schuss`, whose name would not fit into a completion script
     except sc.SchussError as error:
         fail(str(error))
     except MemoryError:
