@@ -581,7 +581,7 @@ def test_version_and_help(schuss: Schuss) -> None:
 
 def test_the_package_runs_as_a_module(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "schuss", "--version"]
-    assert subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout == f"schuss {sc.__version__}\n"
+    assert subprocess.check_output(command, cwd=tmp_path, text=True) == f"schuss {sc.__version__}\n"
 
 
 def test_a_shell_completes_commands_and_options(schuss: Schuss, monkeypatch: pytest.MonkeyPatch) -> None:
