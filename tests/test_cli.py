@@ -577,8 +577,25 @@ def test_version_and_help(schuss: Schuss) -> None:
     assert schuss("--version").out == f"schuss {sc.__version__}\n"
     shown = schuss("--help").out
     assert all(name in shown for name in ("compare", "fit", "predict", "flow", "activations", "optimizers"))
-    assert "completion" not in shown
+    assert "--install-completion" in shown
     assert "--trials" in schuss("compare", "-h").out
+
+
+def test_the_package_runs_as_a_module(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "schuss", "--version"]
+    assert subprocess.check_output(command, cwd=tmp_path, text=True) == f"schuss {sc.__version__}\n"
+
+
+def test_a_shell_completes_commands_and_options(schuss: Schuss, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_SCHUSS_COMPLETE", "source_bash")
+    assert "complete -o default -F _schuss_completion schuss" in schuss().out
+    monkeypatch.setenv("_SCHUSS_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    monkeypatch.setenv("COMP_WORDS", "schuss comp")
+    assert schuss().out == "compare\n"
+    monkeypatch.setenv("COMP_CWORD", "2")
+    monkeypatch.setenv("COMP_WORDS", "schuss fit --clip")
+    assert schuss().out == "--clip-norm\n"
 
 
 # ---------------------------------------------------------------------------------------------- doctor

@@ -20,7 +20,6 @@ from schuss.errors import SchussWarning
 app = typer.Typer(
     name="schuss",
     help="Find out what makes your deep network learn.",
-    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -36,7 +35,7 @@ def main() -> None:
         getattr(sys, name).reconfigure(errors="replace")  # a terminal without δ shows a ?
     warnings.showwarning = _note
     try:
-        app()
+        app(prog_name="schuss")  # also for `python -m schuss`, whose name would not fit into a completion script
     except sc.SchussError as error:
         fail(str(error))
     except MemoryError:
