@@ -32,7 +32,12 @@ double apply(Operation operation, double a, double b, double c) {
     case Operation::log1p: return std::log1p(a);
     case Operation::sqrt: return std::sqrt(a);
     case Operation::tanh: return std::tanh(a);
+    case Operation::sech2: return 4 * apply(Operation::logistic_pdf, 2 * a, 0, 0);
     case Operation::sigmoid: return 1 / (1 + std::exp(-a));
+    case Operation::logistic_pdf: {
+      const double e = std::exp(-std::fabs(a));
+      return e / (1 + e) / (1 + e);
+    }
     case Operation::erf: return std::erf(a);
     case Operation::normal_cdf: return 0.5 * std::erfc(-a * 0.7071067811865476);
     case Operation::normal_pdf: return std::exp(-0.5 * a * a) * 0.3989422804014327;

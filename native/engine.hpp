@@ -43,7 +43,8 @@ template <class T> class Aligned {
 // clang-format off
 #define SCHUSS_OPERATIONS(unary, binary, ternary)                                                              \
   unary(move) unary(neg) unary(abs) unary(sign) unary(floor) unary(exp) unary(expm1) unary(log) unary(log1p)   \
-  unary(sqrt) unary(tanh) unary(sigmoid) unary(erf) unary(normal_cdf) unary(normal_pdf) unary(sin) unary(cos)  \
+  unary(sqrt) unary(tanh) unary(sech2) unary(sigmoid) unary(logistic_pdf) unary(erf) unary(normal_cdf)         \
+  unary(normal_pdf) unary(sin) unary(cos)                                                                      \
   binary(add) binary(sub) binary(mul) binary(div) binary(pow) binary(maximum) binary(minimum) binary(hypot)    \
   binary(less) binary(less_equal)                                                                              \
   ternary(where) ternary(fma)

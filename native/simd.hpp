@@ -112,9 +112,14 @@ SCHUSS_INLINE inline Vec sqrt(Vec x) {
 
 // sqrt(a^2 + b^2), scaled by the larger one, whose square may overflow.
 SCHUSS_INLINE inline Vec hypot(Vec a, Vec b) {
+  const Vec direct = sqrt(a * a + b * b);
+  const Int inside = (direct > 1e-15f) & (direct < 1e15f);
+  int all = -1;
+  for (int i = 0; i < V; i++) all &= inside[i];
+  if (all) return direct;
   const Vec m = maximum(abs(a), abs(b)), ratio = minimum(abs(a), abs(b)) / m, infinity = broadcast(HUGE_VALF);
   const Vec length = m != 0 ? m * sqrt(1 + ratio * ratio) : m;
-  return ((abs(a) == infinity) | (abs(b) == infinity)) ? infinity : length;
+  return inside ? direct : ((abs(a) == infinity) | (abs(b) == infinity)) ? infinity : length;
 }
 
 SCHUSS_INLINE inline Vec floor(Vec x) {
@@ -170,15 +175,33 @@ SCHUSS_INLINE inline Vec expm1(Vec x) {
   return (half * e.q + (half - 0.5f)) * 2;
 }
 
-// By e^-|x|, which never overflows and which sigmoid(-x) shares: the slope of a sigmoid is their product.
+// By e^-|x|, which never overflows, and which the slope of a sigmoid shares.
 SCHUSS_INLINE inline Vec sigmoid(Vec x) {
   const Vec e = exp(-abs(x)), upper = 1 / (1 + e);
   return x >= 0 ? upper : e * upper;
 }
+SCHUSS_INLINE inline Vec logistic_pdf(Vec x) {
+  const Vec e = exp(-abs(x)), upper = 1 / (1 + e);
+  return e * upper * upper;
+}
 
-SCHUSS_INLINE inline Vec tanh(Vec x) {  // from e^-2|x| - 1, which keeps the relative accuracy near 0
-  const Vec t = expm1(-2 * abs(x));
-  return with_sign_of(abs(t / (t + 2)), x);  // of 0, too: tanh(0) is 0, not -0, whose reciprocal is -infinity
+// What tanh and its slope share: e = e^-2|x|, t = e - 1, which keeps the relative accuracy near 0, and 1 / (e + 1).
+struct Hyperbolic {
+  Vec e, t, inverse;
+};
+SCHUSS_INLINE inline Hyperbolic hyperbolic(Vec x) {
+  const Exponential y = exponential(clamp(-2 * abs(x), -86, 0));  // e^-86 is near the smallest normal number
+  const Vec half = power_of_two(y.n - 1), t = (half * y.q + (half - 0.5f)) * 2;
+  return {(y.q + 1) * half * 2, t, 1 / (t + 2)};
+}
+SCHUSS_INLINE inline Vec tanh(Vec x) {
+  const Hyperbolic h = hyperbolic(x);
+  return with_sign_of(abs(h.t) * h.inverse, x);  // of 0, too: tanh(0) is 0, not -0, whose reciprocal is -infinity
+}
+SCHUSS_INLINE inline Vec sech2(Vec x) {
+  const Hyperbolic h = hyperbolic(x);
+  const Vec slope = 4 * h.e * h.inverse * h.inverse;
+  return abs(x) > 43 ? Vec{} : slope;
 }
 
 // Two polynomials after N. Juffa: an odd one near 0, and 1 - e^polynomial.

@@ -28,6 +28,8 @@ MEANING: dict[str, Callable[..., float]] = {
     "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
     "erf": math.erf,
     "sin": math.sin,
+    "sech2": lambda x: math.cosh(x) ** -2,
+    "logistic_pdf": lambda x: math.cosh(x / 2) ** -2 / 4,
     "normal_cdf": statistics.NormalDist().cdf,
     "normal_pdf": statistics.NormalDist().pdf,
     "cos": math.cos,

@@ -152,6 +152,8 @@ PYTHON_FUNCTIONS: dict[str, Callable[..., float]] = {
     "tanh": math.tanh,
     "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
     "erf": math.erf,
+    "sech2": lambda x: math.cosh(x) ** -2,
+    "logistic_pdf": lambda x: math.cosh(x / 2) ** -2 / 4,
     "normal_cdf": statistics.NormalDist().cdf,
     "normal_pdf": statistics.NormalDist().pdf,
     "hypot": math.hypot,

@@ -82,6 +82,8 @@ UNARY: dict[str, tuple[Oracle, NDArray[np.float32], float]] = {
     "sqrt": (np.sqrt, grid((0, 1e4), (0, 3e38)), 1),
     "tanh": (np.tanh, grid((-1e4, 1e4), (-10, 10), (-1, 1)), 4),
     "sigmoid": (special.expit, grid((-87, 1e4), (-20, 20)), 4),
+    "sech2": (lambda x: 4 * stats.logistic.pdf(2 * x), grid((-43, 43), (-10, 10), (-1, 1)), 5),
+    "logistic_pdf": (stats.logistic.pdf, grid((-87, 87), (-20, 20), (-1, 1)), 5),
     "erf": (special.erf, grid((-1e4, 1e4), (-5, 5), (-1, 1)), 4),
     "normal_cdf": (stats.norm.cdf, grid((-12.8, 1e4), (-12.8, 5), (-1, 1)), 5),
     "normal_pdf": (stats.norm.pdf, grid((-13, 13), (-1, 1)), 5),

@@ -133,6 +133,12 @@ class _OnnxOperations:
                 return self.compute("sub", self.compute("exp", *operands), self._number(1))
             case "log1p":
                 return self.compute("log", self.compute("add", *operands, self._number(1)))
+            case "sech2":
+                tanh = self.node("Tanh", list(operands))
+                return self.compute("sub", self._number(1), self.compute("mul", tanh, tanh))
+            case "logistic_pdf":
+                sigmoid = self.node("Sigmoid", list(operands))
+                return self.compute("mul", sigmoid, self.compute("sub", self._number(1), sigmoid))
             case "normal_cdf":
                 scaled = self.compute("mul", *operands, self._number(math.sqrt(0.5)))
                 return self.compute(

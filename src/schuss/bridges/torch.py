@@ -68,6 +68,10 @@ class _TorchOperations:
             case "less" | "less_equal":
                 compare = torch.lt if operation == "less" else torch.le
                 return compare(*operands).to(torch.result_type(*operands))
+            case "sech2":
+                return 1 / torch.cosh(*operands) ** 2
+            case "logistic_pdf":
+                return torch.sigmoid(*operands) * torch.sigmoid(-operands[0])
             case "normal_cdf":
                 return torch.special.ndtr(*operands)
             case "normal_pdf":

@@ -366,6 +366,7 @@ class Function:
 
 exp, expm1, log, log1p, sqrt = (Function(name, 1) for name in ("exp", "expm1", "log", "log1p", "sqrt"))
 tanh, sigmoid, erf, sin, cos = (Function(name, 1) for name in ("tanh", "sigmoid", "erf", "sin", "cos"))
+sech2, logistic_pdf = Function("sech2", 1), Function("logistic_pdf", 1)  # the slopes of tanh and sigmoid
 normal_cdf, normal_pdf = Function("normal_cdf", 1), Function("normal_pdf", 1)
 sign, floor = Function("sign", 1), Function("floor", 1)
 maximum, minimum, hypot, where = (
@@ -375,8 +376,8 @@ maximum, minimum, hypot, where = (
 FUNCTIONS: dict[str, Function] = {
     f.operation: f
     for f in (
-        exp, expm1, log, log1p, sqrt, tanh, sigmoid, erf, normal_cdf, normal_pdf, sin, cos, sign, floor, maximum,
-        minimum, hypot, where,
+        exp, expm1, log, log1p, sqrt, tanh, sech2, sigmoid, logistic_pdf, erf, normal_cdf, normal_pdf, sin, cos, sign,
+        floor, maximum, minimum, hypot, where,
     )
 }  # fmt: skip
 
@@ -399,6 +400,15 @@ _UFUNCS: dict[np.ufunc, Callable[..., Expression]] = {
 def _sigmoid(x: Any) -> Any:
     e = np.exp(-np.abs(x))  # never overflows; the two halves of the curve share it
     return np.where(np.asarray(x) >= 0, 1 / (1 + e), e / (1 + e))
+
+
+def _logistic_pdf(x: Any) -> Any:
+    e = np.exp(-np.abs(x))
+    return e / (1 + e) / (1 + e)
+
+
+def _sech2(x: Any) -> Any:
+    return 4 * _logistic_pdf(2 * x)
 
 
 def _erf(x: Any) -> Any:
@@ -441,7 +451,8 @@ def _where(condition: Any, a: Any, b: Any) -> Array:
 
 _EVALUATE: dict[str, Callable[..., Any]] = {
     "neg": np.negative, "abs": np.abs, "sign": np.sign, "floor": np.floor, "exp": np.exp, "expm1": np.expm1,
-    "log": np.log, "log1p": np.log1p, "sqrt": np.sqrt, "tanh": np.tanh, "sigmoid": _sigmoid, "erf": _erf,
+    "log": np.log, "log1p": np.log1p, "sqrt": np.sqrt, "tanh": np.tanh, "sech2": _sech2,
+    "sigmoid": _sigmoid, "logistic_pdf": _logistic_pdf, "erf": _erf,
     "normal_cdf": _normal_cdf, "normal_pdf": _normal_pdf, "sin": np.sin, "cos": np.cos, "add": np.add,
     "sub": np.subtract, "mul": np.multiply, "div": np.divide, "pow": np.power, "maximum": np.maximum,
     "minimum": np.minimum, "hypot": np.hypot,
@@ -608,8 +619,10 @@ _CHAIN: dict[str, Callable[..., Expression]] = {
     "log1p": lambda e, a, da: _quotient(da, 1 + a),
     "sqrt": lambda e, a, da: _quotient(0.5 * da, e),
     # Not 1 - e² and e(1 - e), which are 0 for z above 9 and 17 in float32: a unit is as alive at +18 as at -18.
-    "tanh": lambda e, a, da: _product(4 * (sigmoid(2 * a) * sigmoid(-2 * a)), da),
-    "sigmoid": lambda e, a, da: _product(e * sigmoid(-a), da),
+    "tanh": lambda e, a, da: _product(sech2(a), da),
+    "sech2": lambda e, a, da: _product(-2 * tanh(a) * e, da),
+    "sigmoid": lambda e, a, da: _product(logistic_pdf(a), da),
+    "logistic_pdf": lambda e, a, da: _product(-tanh(0.5 * a) * e, da),
     "erf": lambda e, a, da: _product(2 / math.sqrt(math.pi) * exp(-a * a), da),
     "normal_cdf": lambda e, a, da: _product(normal_pdf(a), da),
     "normal_pdf": lambda e, a, da: _product(-a * e, da),

@@ -22,9 +22,9 @@ from schuss.errors import FormulaError
 from schuss.language.expressions import Expression, symbol, symbols, topological
 
 OPERATIONS = (
-    "move", "neg", "abs", "sign", "floor", "exp", "expm1", "log", "log1p", "sqrt", "tanh", "sigmoid", "erf",
-    "normal_cdf", "normal_pdf", "sin", "cos", "add", "sub", "mul", "div", "pow", "maximum", "minimum", "hypot", "less",
-    "less_equal", "where", "fma",
+    "move", "neg", "abs", "sign", "floor", "exp", "expm1", "log", "log1p", "sqrt", "tanh", "sech2", "sigmoid",
+    "logistic_pdf", "erf", "normal_cdf", "normal_pdf", "sin", "cos", "add", "sub", "mul", "div", "pow",
+    "maximum", "minimum", "hypot", "less", "less_equal", "where", "fma",
 )  # fmt: skip
 
 
