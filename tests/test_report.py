@@ -23,10 +23,10 @@ from studies import grid, row, study, trial
 
 import schuss as sc
 from schuss.comparison.competitors import Competitor
+from schuss.comparison.study.records import Row
 from schuss.show.pages import Axis, Line, line_panel
 from schuss.show.pages.charts import colors_of
 from schuss.show.report.findings import LINES, PANELS, Scale, band, places, strip
-from schuss.show.report.words import verdict_in_plain_words
 
 NAN = math.nan
 AXES = ("activation", "optimizer")
@@ -228,7 +228,8 @@ def test_there_is_always_a_report(what: str, tmp_path: Path) -> None:
 
 
 def verdict(found: sc.Study) -> str:
-    return " ".join(verdict_in_plain_words(found, found.expected))
+    """The sentences, which the report and the terminal share."""
+    return found.summary()
 
 
 def judged(*scores: float, seeds: int = 10, noise: float = 1e-3) -> sc.Study:
@@ -243,32 +244,75 @@ def judged(*scores: float, seeds: int = 10, noise: float = 1e-3) -> sc.Study:
 def test_the_verdict_names_the_best_and_how_sure_that_is() -> None:
     found = judged(0.9, 0.5)
     words, best = verdict(found), found.ranking[0]
-    assert words.startswith(
-        "On digits, relu + o0 did best: at its best learning rate, 1e-2, it reaches a test accuracy"
-    )
-    assert f"Over 10 fresh seeds its 95 % interval is {best.low:.3f} to {best.high:.3f}." in words
-    assert "It is better than the one other, beyond what chance explains" in words
+    assert words.startswith(f"Best on digits: relu + o0, with a test accuracy of {best.test_score:.3f}.")
+    assert f"Its 95 % interval over 10 new seeds is {best.low:.3f} to {best.high:.3f}." in words
+    assert "Its best learning rate is 1e-2." in words
+    assert "It is significantly better than relu + o1." in words
     assert "None of 22 networks diverged." in words
     begun = study([*found.rows, row("relu", "o0", seed=11)])
-    assert "Over 10 fresh seeds" in verdict(begun)  # those that all have run
+    assert "over 10 new seeds" in verdict(begun)  # those that all have run
 
 
 def test_the_verdict_claims_no_difference_where_there_is_none() -> None:
     words = verdict(judged(0.9, 0.9, 0.9, noise=0.01))
-    assert "But that is no difference: the 2 others cannot be told from it." in words
+    assert "No significant difference: all 2 others are statistically tied with it." in words
     mixed = verdict(judged(0.9, 0.9, 0.5, noise=0.01))
-    assert "But 1 of the 2 others cannot be told from it" in mixed
-    assert "Worse, beyond what chance explains: relu + o2." in mixed
+    assert "Statistically tied with it: relu + o1." in mixed or "Statistically tied with it: relu + o0." in mixed
+    assert "Significantly worse: relu + o2." in mixed
 
 
 def test_the_verdict_says_when_seeds_are_too_few() -> None:
-    assert "cannot be told from so few seeds: it takes 7 or more" in verdict(judged(0.9, 0.5, seeds=3))
+    assert "With 3 new seeds no difference can be significant; it takes at least 7." in verdict(
+        judged(0.9, 0.5, seeds=3)
+    )
 
 
 def test_the_verdict_says_who_diverged() -> None:
     found = judged(0.9, 0.5)
     lost = [trial("relu", "o1", status="diverged", trial=k, learning_rate=9.0) for k in (1, 2)]
-    assert "2 of 24 networks diverged, all of them with relu + o1." in verdict(study([*found.rows, *lost]))
+    assert "2 of 24 networks diverged, all with relu + o1." in verdict(study([*found.rows, *lost]))
+
+
+def with_lost_seeds(lost: int) -> sc.Study:
+    """Two competitors alike on ten seeds, of which the second diverged on some."""
+    found = judged(0.9, 0.9, noise=0.01)
+    rows = [
+        replace_status(r, "diverged") if r.stage == "final" and r.optimizer == "o1" and r.seed <= lost else r
+        for r in found.rows
+    ]
+    return study(rows)
+
+
+def replace_status(of: Row, status: str) -> Row:
+    return row(of.activation, of.optimizer, seed=of.seed, status=status)
+
+
+@pytest.mark.parametrize("lost", [1, 3, 4, 6, 9, 10])
+def test_every_voice_says_the_same_of_a_rival_that_diverged_on_some_seeds(lost: int, tmp_path: Path) -> None:
+    """A rival without a score is judged all the same: by the test of all pairs, not by whether it has a mean."""
+    found = with_lost_seeds(lost)
+    verdict = found.verdict
+    first, second = found.ranking
+    assert verdict.best == first.competitor.label(found.axes)
+    assert set(verdict.tied + verdict.worse) == {second.competitor.label(found.axes)}
+    assert (len(verdict.tied) == 1) == second.is_best
+    tied = "No significant difference: relu + o1 is statistically tied with it."
+    worse = "It is significantly better than relu + o1."
+    said, unsaid = (tied, worse) if verdict.tied else (worse, tied)
+    for voice in (found.summary(), written(found, tmp_path).text, found._repr_html_()):
+        assert said in voice
+        assert unsaid not in voice
+    as_json = found.to_json()["verdict"]
+    assert (as_json["tied"], as_json["worse"]) == (list(verdict.tied), list(verdict.worse))
+    assert as_json["diverged"] == {"relu + o1": lost}
+    assert (lost < 9) or verdict.worse  # nine of ten lost seeds are no accident
+
+
+def test_a_verdict_is_a_value() -> None:
+    found = judged(0.9, 0.9, 0.5, noise=0.01).verdict
+    assert found == judged(0.9, 0.9, 0.5, noise=0.01).verdict
+    assert (found.outcome, found.worse, len(found.tied), found.seeds) == ("compared", ("relu + o2",), 1, 10)
+    json.dumps(found.to_json(), allow_nan=False)
 
 
 # ---------------------------------------------------------------------------------------------- its numbers

@@ -22,12 +22,13 @@ from schuss.comparison.statistics.profiles import Profile, best_of_k, performanc
 from schuss.comparison.study.ranking import Ranked, final_scores, ranking, times_to_target
 from schuss.comparison.study.records import Curves, Row, curves, flows
 from schuss.comparison.study.storage import Arrays, Comparison, StudyFile
+from schuss.comparison.study.verdict import Verdict, verdict_of
 from schuss.errors import InvalidInput, unknown_name
 from schuss.gradient.flow import FlowHistory, GradientFlow, hidden_flow
 from schuss.network import Network
 from schuss.show import charts, formatting, tables
 from schuss.show.report import report_html, summary_html
-from schuss.show.verdict import verdict
+from schuss.show.verdict import verdict_sentences
 
 if TYPE_CHECKING:
     import os
@@ -117,6 +118,15 @@ class Study:
         Those of which too many diverged come last; before there are final runs, the order is that of validation.
         """
         return ranking(self.rows)
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """What the study says, as data: the best, the tied, the worse; `summary()` says it in sentences."""
+        return verdict_of(
+            self.ranking, self.rows, self.axes, tasks=tuple(self.tasks), score_name=self.score_name,
+            expected=self.expected, final_runs=self.final_runs, first_trials=self.asked.get("trials", math.inf),
+            is_timed=self.budget.seconds is not None,
+        )  # fmt: skip
 
     @property
     def final_runs(self) -> int:
@@ -239,13 +249,14 @@ class Study:
             "asked": self.asked,
             "origin": self.origin,
             "rows": [_plain(row.tidy()) for row in self.rows],
+            "verdict": self.verdict.to_json(),
             "ranking": [_plain(_flat(ranked)) for ranked in self.ranking],
             "flows": {name: flow.to_json() for name, flow in self.flows.items()},
         }
 
     def summary(self) -> str:
-        """The verdict in sentences: the best, who cannot be told from it, gd beside sgd, what was widened and lost."""
-        return verdict(self)
+        """The verdict in sentences."""
+        return " ".join(verdict_sentences(self.verdict))
 
     def table(self) -> str:
         """The ranking as a text table."""

@@ -12,7 +12,8 @@ from schuss.show.report.parts import parts_of
 from schuss.show.report.ranked import ranking_section, ranking_table
 from schuss.show.report.settings import details, facts
 from schuss.show.report.trials import map_section, rates_section, tuning_section
-from schuss.show.report.words import listed, networks_in_words, verdict_in_plain_words
+from schuss.show.report.words import listed, networks_in_words
+from schuss.show.verdict import verdict_sentences
 
 if TYPE_CHECKING:
     from schuss.comparison.study.study import Study
@@ -34,7 +35,7 @@ def report_html(study: Study) -> str:
         Page(
             title=f"What learns best on {listed(list(study.tasks))}?",
             byline=networks_in_words(study),
-            verdict=verdict_in_plain_words(study, study.expected),
+            verdict=verdict_sentences(study.verdict),
             sections=_sections(study) if study.rows else [],
             facts=facts(study),
             again=_FROM_SHELL if command.startswith("schuss ") else _FROM_PYTHON,
@@ -62,8 +63,4 @@ def _sections(study: Study) -> list[Section]:
 def summary_html(study: Study) -> str:
     """The ranking and the verdict as a small table, for a notebook."""
     table = ranking_table(study, at_most=12)
-    return table_html(
-        table._replace(
-            title=f"Comparison on {study.data}", note=" ".join(verdict_in_plain_words(study, study.expected))
-        )
-    )
+    return table_html(table._replace(title=f"Comparison on {study.data}", note=study.summary()))

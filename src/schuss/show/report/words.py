@@ -1,4 +1,4 @@
-"""What a report says in sentences: the verdict, and what each of its charts shows."""
+"""What a report says in sentences about each of its charts."""
 
 from __future__ import annotations
 
@@ -7,91 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from schuss.show import formatting
-from schuss.show.verdict import passes, widened
 
 if TYPE_CHECKING:
     from schuss.comparison.budget import Budget
-    from schuss.comparison.study.ranking import Ranked
     from schuss.comparison.study.study import Study
     from schuss.gradient.flow import GradientFlow
-
-NAMED = 3  # of many; the tables name all
-
-
-def verdict_in_plain_words(study: Study, expected: int) -> list[str]:
-    """Who is best, how sure that is, who cannot be told from it and who is worse, what was widened, what diverged."""
-    found = [ranked for ranked in study.ranking if not math.isnan(ranked.test_score)]
-    if not found:
-        if len(study.rows) < expected:
-            return [f"No competitor has reached a result yet: {len(study.rows)} of {expected} networks are finished."]
-        return [
-            "No competitor has reached a result: of each, too many networks diverged on fresh seeds.",
-            _diverged(study),
-        ]
-    stopped = f"It was stopped after {len(study.rows)} of {expected} networks: this is what is known so far."
-    return [
-        _best(study, found[0]),
-        *([stopped] if len(study.rows) < expected else []),
-        *_sure(study, found[0]),
-        *_others(study, found),
-        *passes(study, found),
-        *widened(study),
-        _diverged(study),
-    ]
-
-
-def _best(study: Study, best: Ranked) -> str:
-    data = listed(list(study.tasks))
-    rate = (
-        "" if math.isnan(best.learning_rate) else f" at its best learning rate, {formatting.rate(best.learning_rate)},"
-    )
-    name = best.competitor.label(study.axes)
-    mean = " on average" if len(study.tasks) > 1 else ""
-    return f"On {data}, {name} did best:{rate} it reaches a test {study.score_name} of {best.test_score:.3f}{mean}."
-
-
-def _sure(study: Study, best: Ranked) -> list[str]:
-    seeds = study.final_runs // len(study.tasks)  # that all have run: others do not count yet
-    if math.isnan(best.low):
-        return ["How sure is that? One seed says nothing of chance: take more seeds."]
-    low = f"{best.low:.3f}" if math.isfinite(best.low) else "no lower bound, as too many may diverge,"
-    return [f"How sure is that? Over {seeds} fresh seeds its 95 % interval is {low} to {best.high:.3f}."]
-
-
-def _others(study: Study, found: Sequence[Ranked]) -> list[str]:
-    alike = [ranked.competitor.label(study.axes) for ranked in found[1:] if ranked.is_best]
-    worse = [ranked.competitor.label(study.axes) for ranked in study.ranking if not ranked.is_best]
-    rivals = len(study.ranking) - 1
-    if not rivals:
-        return ["It had no rival."]
-    others = "the one other" if rivals == 1 else f"the {rivals} others"
-    fewest = study.fewest_seeds
-    if study.final_runs < fewest:
-        return [f"Whether it is better than {others} cannot be told from so few seeds: it takes {fewest} or more."]
-    if not alike:
-        all_of_them = others if rivals == 1 else f"each of {others}"
-        caution = (
-            f"a test like this finds a difference between equals in at most {100 * study.level:.0f} of 100 studies"
-        )
-        return [f"It is better than {all_of_them}, beyond what chance explains: {caution}."]
-    if not worse:
-        return [f"But that is no difference: {others} cannot be told from it."]
-    return [
-        f"But {len(alike)} of {others} cannot be told from it, so that each may be as good: {named(alike)}.",
-        f"Worse, beyond what chance explains: {named(worse)}.",
-    ]
-
-
-def _diverged(study: Study) -> str:
-    lost = {ranked.competitor.label(study.axes): ranked.diverged for ranked in study.ranking if ranked.diverged}
-    total = sum(lost.values())
-    if not total:
-        return f"None of {len(study.rows)} networks diverged."
-    who = max(lost, key=lost.__getitem__)
-    if total == 1:
-        return f"One of {len(study.rows)} networks diverged, of {who}."
-    most = "all" if len(lost) == 1 else f"{lost[who]}"
-    return f"{total} of {len(study.rows)} networks diverged, {most} of them with {who}."
 
 
 def networks_in_words(study: Study) -> str:
@@ -204,15 +124,6 @@ def tuning_in_words(curves: Mapping[str, Sequence[float]]) -> str:
 
 
 # ---------------------------------------------------------------------------------------------- small words
-
-
-def named(names: Sequence[str]) -> str:
-    """The first of them, and how many more there are.
-
-    >>> named(["a", "b", "c", "d", "e"])
-    'a, b, c and 2 more'
-    """
-    return listed([*names[:NAMED], *([f"{len(names) - NAMED} more"] if len(names) > NAMED else [])])
 
 
 def listed(names: Sequence[str]) -> str:
