@@ -100,8 +100,8 @@ def test_compare_prints_and_writes_everything(schuss: Schuss) -> None:
     n = result["networks"]
     assert n == len(result["rows"]) == result["expected"] >= 20
     for expected in (
-        "Dataset 'iris': classification of 3 classes", "Ranking on iris", "Gradient flow at initialization", "Best: ",
-        "After equally many passes over the data gd reaches", f"of {n} networks diverged.",
+        "Dataset 'iris': classification of 3 classes", "Ranking on iris", "Gradient flow at initialization",
+        "Best on iris: ", "After the same number of passes over the data, gd reaches", f"of {n} networks diverged",
         f"Networks: {n}; {n} trained in ", "networks/s", "result: r.json", "study: schuss-out/iris-20",
     ):  # fmt: skip
         assert expected in ended.out
@@ -137,7 +137,12 @@ def test_compare_on_several_data_sets_and_axes(schuss: Schuss) -> None:
         "compare", "iris", "mine.csv", *field, "--width", "4", *lists, "--json", "r.json", "--target", "label"
     )
     assert ended.code == 0
-    for title in ("Ranking on iris\n", "Ranking on mine\n", "Ranking on iris, mine\n", "Best over 2 data sets: relu"):
+    for title in (
+        "Ranking on iris\n",
+        "Ranking on mine\n",
+        "Ranking on iris, mine\n",
+        "Best on average over 2 data sets: relu",
+    ):
         assert title in ended.out.replace(" \n", "\n").replace("  ", "")
     found = json.loads(Path("r.json").read_text())["rows"]
     kinds = {(r["data"], r["depth"], r["norm"], r["batch_size"], r["schedule"]) for r in found}
@@ -1061,7 +1066,7 @@ def test_an_ensemble_says_how_it_takes_the_columns(schuss: Schuss, monkeypatch: 
     said = schuss("fit", data).out
     assert "column 'day' holds dates, read as days since 1970" in said
     assert "column 'price' looks like numbers with commas, but is read as text" in said
-    assert "column 'id' has 120 different texts, of which the 100 most frequent are told apart" in said
+    assert "column 'id' has 120 different texts, of which the 100 most frequent are distinguished" in said
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def test_diverged_networks_are_counted_and_have_no_scores(found: sc.Study) -> No
         assert np.isnan([each.train_loss, each.valid_loss, each.test_score, each.valid_score]).all()
         assert each.diverged_step is not None
         assert each.epochs < 8
-    assert f"{len(bad)} of {len(found.rows)} networks diverged." in found.summary()
+    assert f"{len(bad)} of {len(found.rows)} networks diverged" in found.summary()
 
 
 def test_curves_are_those_of_the_final_runs(found: sc.Study) -> None:

@@ -194,7 +194,7 @@ def test_it_has_every_section_and_every_setting(small: sc.Study, tmp_path: Path)
     assert "w ← w - lr * g" in page.text
     assert small.asked["data"][0]["fingerprint"][:16] in page.text
     assert small.origin["machine"]["processor"] in page.text
-    assert "on the fresh seeds 1 to 7" in page.text
+    assert "on the new seeds 1 to 7" in page.text
     assert json.dumps(small.asked["networks"][0]["hidden"][0]["units"]) in page.text
 
 

@@ -93,7 +93,7 @@ def test_ranking_table() -> None:
     assert [*first[:5], *first[-2:]] == ["1", "relu", "adam", "1e-3", "0.960", "0.900", "0"]
     assert [*second[:5], *second[-4:]] == ["=2", "relu", "sgd", "1e-2", "0.910", "0.900", "1", "of", "4"]
     assert first[6] == "…"
-    assert text[5].startswith("accuracy: interquartile mean over fresh seeds (95 % interval)")
+    assert text[5].startswith("accuracy: interquartile mean over new seeds (95 % interval)")
 
 
 def test_ranking_table_of_a_regression_names_its_score() -> None:
@@ -120,15 +120,18 @@ def test_study_summary() -> None:
 
     lost = trial("relu", "sgd", status="diverged", learning_rate=1.0, trial=1)
     assert study([*both(("relu", "gd", 0.5), ("relu", "sgd", 0.9)), lost]).summary() == (
-        "Best: relu + sgd at learning rate 1e-2, test accuracy 0.900. "
-        "With 1 fresh seed nothing is distinguishable; it takes 7 or more. "
-        "After equally many passes over the data gd reaches 0.500, sgd reaches 0.900. "
-        "1 of 5 networks diverged."
+        "Best on digits: relu + sgd, with a test accuracy of 0.900. One seed gives no interval; use more seeds. "
+        "Its best learning rate is 1e-2. With 1 new seed no difference can be significant; it takes at least 7. "
+        "After the same number of passes over the data, gd reaches 0.500 and sgd 0.900. "
+        "1 of 5 networks diverged, with relu + sgd."
     )
     four = both(("relu", "gd", 0.4), ("relu", "sgd", 0.9), ("tanh", "gd", 0.45), ("tanh", "sgd", 0.95))
-    assert "gd reaches 0.400 to 0.450, sgd reaches 0.900 to 0.950." in study(four).summary()
+    assert "gd reaches 0.400 to 0.450 and sgd 0.900 to 0.950." in study(four).summary()
     assert "None of 2 networks diverged" in study(both(("relu", "adam", 0.9))).summary()
-    assert study([lost]).summary() == "No competitor of this comparison has reached a result on fresh seeds."
+    assert study([lost]).summary() == (
+        "No competitor has a result: too many networks of each diverged on new seeds. "
+        "1 of 1 networks diverged, with relu + sgd."
+    )
 
 
 # ---------------------------------------------------------------------------------------------- trainings and listings

@@ -36,7 +36,7 @@ DATA = "A built-in problem (digits, iris, xor, …) or a .csv, .tsv, .parquet or
 DataArgument: TypeAlias = Annotated[str, typer.Argument(metavar="DATA", help=DATA)]
 DataArguments: TypeAlias = Annotated[list[str], typer.Argument(metavar="DATA...", help=DATA)]
 Target: TypeAlias = Annotated[str | None, _option("COLUMN", "What to predict.", unset="target, class, …, or the last")]
-Task: TypeAlias = Annotated[str | None, _option("TASK", "classification or regression.", unset="told from the target")]
+Task: TypeAlias = Annotated[str | None, _option("TASK", "classification or regression.", unset="read from the target")]
 Json: TypeAlias = Annotated[Path | None, _option("FILE", "The result for a machine; - is standard output.")]
 PICTURES = Path("schuss-out")
 Plot: TypeAlias = Annotated[bool, typer.Option("--plot", help=f"Draw pictures, into the folder {PICTURES}.")]

@@ -1,7 +1,7 @@
 """Which is better: a fair comparison of everything that takes part, on the user's own data.
 
 All competitors train for the same budget. Each gets the same number of trials of its learning rate; the best one is
-chosen on the validation part, and trained again on fresh seeds, each of which gives every competitor the same split of
+chosen on the validation part, and trained again on new seeds, each of which gives every competitor the same split of
 the data, the same initial draws and the same order of the rows. What is reported is measured on the test part.
 docs/protocol.md says why, and after whom.
 """
@@ -78,7 +78,7 @@ def compare(  # noqa: PLR0913 (the axes and the budget of a comparison)
     trials : settings of the learning rate that each competitor may try, over its optimizer's `search` range, which is
         widened (by a decade, at most twice) where the best trial is the lowest or the highest.
     tune : names of further hyper-parameters to vary in the trials, such as "momentum".
-    seeds : fresh seeds on which the chosen trial is run: `seed` + 1, `seed` + 2, …; the trials have `seed` itself.
+    seeds : new seeds on which the chosen trial is run: `seed` + 1, `seed` + 2, …; the trials have `seed` itself.
     study : a file in which every finished network is kept; with the same arguments it goes on where it stopped, with
         others it takes from it what it can. In a folder ("out/" is one) the file is named after data and time. None
         keeps nothing.

@@ -1,4 +1,4 @@
-"""One sitting of a comparison: trials, choice, fresh seeds. It trains what the study file lacks, and keeps it there."""
+"""One sitting of a comparison: trials, choice, new seeds. It trains what the study file lacks, and keeps it there."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ def _note(series: pl.Series) -> str:
         return note
     different = series.drop_nulls().n_unique() if series.dtype == pl.String else 0
     if different > MOST_CATEGORIES:
-        return f"has {different:,} different texts, of which the {MOST_CATEGORIES} most frequent are told apart"
+        return f"has {different:,} different texts, of which the {MOST_CATEGORIES} most frequent are distinguished"
     return ""
 
 

@@ -404,7 +404,7 @@ def _sigmoid(x: Any) -> Any:
 
 def _logistic_pdf(x: Any) -> Any:
     e = np.exp(-np.abs(x))
-    return e / (1 + e) / (1 + e)
+    return np.minimum(e / (1 + e) / (1 + e), 0.25)  # its largest value, which roundings would exceed
 
 
 def _sech2(x: Any) -> Any:

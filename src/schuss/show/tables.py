@@ -243,8 +243,8 @@ def ranking_table(study: Study, at_most: int | None = None) -> Table:
     several = len(study.tasks) > 1
     table = _table(
         f"Ranking on {_text(study.data)}",
-        f"{study.score_name}: interquartile mean over fresh seeds (95 % interval)\n"
-        "=: not distinguishable from the first; "
+        f"{study.score_name}: interquartile mean over new seeds (95 % interval)\n"
+        "=: statistically tied with the best; "
         + ("rank: mean over the data sets" if several else "rate and valid: of the best trial"),
     )
     table.add_column("", justify="right")

@@ -1,4 +1,4 @@
-"""Who is better than whom, and who cannot be told apart: tests of all pairs at once, and mean ranks."""
+"""Who is better than whom, and who is statistically tied: tests of all pairs at once, and mean ranks."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike
 from schuss.comparison.statistics.intervals import Floats, as_scores, middle, tie_for_nan
 from schuss.errors import InvalidInput, unknown_name
 
-# The chance that any two equals are told apart. At 0.05, more than 5 of 100 studies of equals would find a difference
-# in 4 cases of 10; at 0.02, in 1 of 65.
+# The chance that any two equals are found to differ. At 0.05, more than 5 of 100 studies of equals would find a
+# difference in 4 cases of 10; at 0.02, in 1 of 65.
 LEVEL = 0.02
 FEWEST = math.ceil(1 - math.log2(LEVEL))  # of n seeds, no test of signs has a level below 2^(1 − n)
 FLIPS = 2048
@@ -23,12 +23,12 @@ CLIPPED_AT = 3.0  # times the typical difference of the pair
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """Competitors, best first, and which of them cannot be told apart.
+    """Competitors, best first, and which of them are statistically tied.
 
     names : by mean rank of the interquartile mean over the data sets.
     ranks : the mean ranks, from 1.
-    p : [competitor, competitor], for each pair the smallest level at which it would be told apart; 1 for itself.
-    level : pairs with p up to here are told apart.
+    p : [competitor, competitor], for each pair the smallest level at which it would differ significantly; 1 for itself.
+    level : pairs with p up to here differ significantly.
     """
 
     names: tuple[str, ...]
@@ -37,17 +37,17 @@ class Groups:
     level: float
 
     def alike(self, name: str) -> tuple[str, ...]:
-        """Those that cannot be told apart from this one, itself among them; best first."""
+        """Those statistically tied with this one, itself among them; best first."""
         close = self.p[self._number(name)] > self.level
         return tuple(other for other, each in zip(self.names, close, strict=True) if each)
 
     @property
     def best(self) -> tuple[str, ...]:
-        """Those that cannot be told apart from the first."""
+        """Those statistically tied with the first."""
         return self.alike(self.names[0])
 
     def distinguished(self, a: str, b: str) -> bool:
-        """Whether two of them are told apart."""
+        """Whether two of them differ significantly."""
         return bool(self.p[self._number(a), self._number(b)] <= self.level)
 
     def _number(self, name: str) -> int:
@@ -65,14 +65,14 @@ def groups(scores: Mapping[str, ArrayLike], *, level: float = LEVEL) -> Groups:
     pairs are flipped together, seed by seed, in all ways up to 12 seeds, in 2048 random ways for more, and the largest
     |R| of all pairs is noted: p is the share of flips in which it reaches the pair's own |R|. Pairs with a larger |R|
     are left out of it: the step-down maxT procedure of Westfall and Young (1993). The chance that *any* two equals are
-    told apart is at most `level`, however many competitors there are, and scores need not be normal.
+    found to differ is at most `level`, however many competitors there are, and scores need not be normal.
 
     Differences beyond 3 times the pair's median one are cut to that, which is what a diverged network counts as, too:
     it neither decides alone nor hides what the others say.
 
-    It is careful. With fewer than 7 seeds in all, p being at least 2^(1 − seeds), nothing is told apart. In 80 % of
-    studies, of normal scores and independent competitors, it finds a difference of so many standard deviations (of the
-    scores of different seeds); where seeds have much in common, of fewer:
+    It is careful. With fewer than 7 seeds in all, p being at least 2^(1 − seeds), nothing differs significantly. In 80
+    % of studies, of normal scores and independent competitors, it finds a difference of so many standard deviations
+    (of the scores of different seeds); where seeds have much in common, of fewer:
 
     =======  ==============  ==============  ==============
     seeds    2 competitors   7 competitors   28 competitors
@@ -81,7 +81,7 @@ def groups(scores: Mapping[str, ArrayLike], *, level: float = LEVEL) -> Groups:
     20       1.2             1.5             1.9
     =======  ==============  ==============  ==============
 
-    "Not told apart" is therefore not "equal", and two that are not told apart from a third may be from each other.
+    A tie is therefore not equality, and two competitors that are tied with a third may differ from each other.
 
     >>> noise = np.random.default_rng(0).normal(scale=0.01, size=(3, 10))
     >>> found = groups({"adam": 0.95 + noise[0], "its twin": 0.95 + noise[1], "sgd": 0.9 + noise[2]})

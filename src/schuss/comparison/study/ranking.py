@@ -1,4 +1,4 @@
-"""From rows to a ranking: the trial chosen on validation, judged on test, and who cannot be told from the best."""
+"""From rows to a ranking: the trial chosen on validation, its test scores, and ties with the best."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Scores: TypeAlias = dict[Competitor, NDArray[np.float64]]  # [data set, seed]
 
 
 class Ranked(NamedTuple):
-    """A competitor with its chosen trial, and how it did on the fresh seeds.
+    """A competitor with its chosen trial, and how it did on the new seeds.
 
     learning_rate, settings : of the chosen trial; over several data sets, each of which has its own, NaN and "".
     test_score : the interquartile mean over the seeds, averaged over the data sets; NaN if too many diverged.
     low, high : its 95 % interval; `low` is −∞ where as many might have.
     rank : the mean over the data sets of its rank by interquartile mean.
-    is_best : whether it cannot be told apart from the first.
+    is_best : whether it is statistically tied with the first.
     valid_score : of the chosen trial, averaged over the data sets.
     diverged, networks : how many of all its networks diverged.
     """
@@ -55,7 +55,7 @@ class Ranked(NamedTuple):
 
 
 def ranking(rows: Sequence[Row]) -> list[Ranked]:
-    """Competitors by mean rank on the fresh seeds, best first; before there are any, by validation."""
+    """Competitors by mean rank on the new seeds, best first; before there are any, by validation."""
     mine: dict[Competitor, list[Row]] = {}
     for row in rows:
         mine.setdefault(row.competitor, []).append(row)
@@ -124,7 +124,7 @@ def tried(rows: Iterable[Row]) -> list[Tried]:
 
 
 class _Judged(NamedTuple):
-    """What the fresh seeds say of a competitor."""
+    """What the new seeds say of a competitor."""
 
     score: float
     low: float

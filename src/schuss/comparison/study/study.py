@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 class Study:
     """A comparison, finished or as far as it came.
 
-    rows : a Row for each network: trials first, then the final runs on fresh seeds.
+    rows : a Row for each network: trials first, then the final runs on new seeds.
     curves : for each row the course of its training: epoch, seconds, train_loss, valid_loss, score (on valid).
     tasks : the data sets by name, each with what is learned: classification or regression.
     expected : how many networks were asked for; more than there are rows if the comparison was interrupted.
@@ -113,7 +113,7 @@ class Study:
 
     @cached_property
     def ranking(self) -> list[Ranked]:
-        """Competitors by interquartile mean of the test scores on the fresh seeds, over several data sets by mean rank.
+        """Competitors by interquartile mean of the test scores on the new seeds, over several data sets by mean rank.
 
         Those of which too many diverged come last; before there are final runs, the order is that of validation.
         """

@@ -61,10 +61,9 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """The verdict as plain values; a number that is not finite is None."""
-        return {
-            name: for_json(value) if isinstance(value, float) else list(value) if isinstance(value, tuple) else value
-            for name, value in asdict(self).items()
-        }
+        plain = {name: for_json(x) if isinstance(x, float) else x for name, x in asdict(self).items()}
+        passes = None if self.passes is None else {name: list(span) for name, span in self.passes.items()}
+        return plain | {"tasks": list(self.tasks), "tied": list(self.tied), "worse": list(self.worse), "passes": passes}
 
 
 def verdict_of(

@@ -62,7 +62,7 @@ def _courses(part: Part, what: str, bands: Bands, y: Axis) -> list[Chart]:
         return Line(place, part.label(who), each.epochs, each.middle, each.low, each.high, dots=alone)
 
     note = (
-        "Each competitor at its best learning rate: the median over the fresh seeds, and as a band the middle half of "
+        "Each competitor at its best learning rate: the median over the new seeds, and as a band the middle half of "
         "them."
     )
     return part.charts(what[0].upper() + what[1:], note, panel, f"Course of the {what}")

@@ -38,15 +38,15 @@ def _chart(study: Study) -> list[Chart]:
     axis = Axis(f"test {study.score_name}", _limits([each.value for each in shown], [each.high for each in shown]))
     more = f" The first {DRAWN} of {len(study.ranking)} are drawn." if len(study.ranking) > DRAWN else ""
     note = (
-        "A dot is the interquartile mean over the fresh seeds, its bar the 95 % interval. In color: the first and "
-        "those that cannot be told from it. ◂ marks what lies further to the left, where a bar up to the edge goes on."
+        "A dot is the interquartile mean over the new seeds, its bar the 95 % interval. In color: the first and "
+        "those statistically tied with it. ◂ marks what lies further to the left, where a bar up to the edge goes on."
     )
     panel = Panel("", interval_panel(shown, axis), f"Test {study.score_name} of each competitor with its interval")
     return [Chart("", note + more, [panel])]
 
 
 def _limits(values: Sequence[float], highs: Sequence[float]) -> tuple[float, float]:
-    """An axis that holds most: what is far below the middle is left out, so that the others can be told apart."""
+    """An axis that holds most: what is far below the middle is left out, so that the others can be distinguished."""
     known = np.array([x for x in values if math.isfinite(x)])
     high = max([x for x in highs if math.isfinite(x)], default=float(known.max()))
     low = max(float(known.min()), high - 5 * (high - float(np.median(known))))
@@ -79,7 +79,7 @@ def ranking_table(study: Study, at_most: int) -> Table:
         for place, ranked in enumerate(shown, 1)
     ]
     note = (
-        "=: cannot be told from the first. “The first is better”: the chance that a network of the first beats one "
+        "=: statistically tied with the first. “The first is better”: the chance that a network of the first beats one "
         "of this row, 50 % being a coin’s, with its 95 % interval."
     )
     more = f" The first {at_most} of {len(study.ranking)} are listed." if len(study.ranking) > at_most else ""

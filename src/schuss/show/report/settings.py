@@ -49,7 +49,7 @@ def _protocol(study: Study) -> Facts:
         "scrambled Sobol sequence, the same where ranges coincide"
     )
     judgement = (
-        f"on test, on the fresh seeds {seeds or '(none yet)'}, each of which gives all competitors the same split, the "
+        f"on test, on the new seeds {seeds or '(none yet)'}, each of which gives all competitors the same split, the "
         "same initial draws and the same order of the rows"
     )
     return [
@@ -58,7 +58,10 @@ def _protocol(study: Study) -> Facts:
         ("choice", "the trial with the highest validation score; of equal ones the lowest validation loss"),
         ("judgement", judgement),
         ("score", f"{study.score_name}, interquartile mean, stratified bootstrap intervals of 95 %"),
-        ("who is told apart", f"all pairs tested at once (step-down maxT on paired seeds), level {study.level:g}"),
+        (
+            "which competitors differ",
+            f"all pairs tested at once (step-down maxT on paired seeds), level {study.level:g}",
+        ),
         ("engine", str(asked["engine"])),
     ]
 

@@ -21,7 +21,7 @@ def networks_in_words(study: Study) -> str:
     parts = [
         f"{n} networks",
         f"{competitors} competitor{'s' * (competitors != 1)}",
-        f"{len(seeds)} fresh seed{'s' * (len(seeds) != 1)}",
+        f"{len(seeds)} new seed{'s' * (len(seeds) != 1)}",
     ]
     return " · ".join([*parts, f"{budget_in_words(study.budget)} each"])
 
@@ -42,7 +42,7 @@ def budget_in_words(budget: Budget) -> str:
 
 
 def lead_in_words(scores: Sequence[float], score_name: str) -> str:
-    """What lies between the first and those that cannot be told from it."""
+    """What lies between the first and those statistically tied with it."""
     if len(scores) < 2:
         return ""
     span = f"{min(scores):.3f} to {max(scores):.3f}"
