@@ -752,7 +752,7 @@ def refused(schuss: Schuss, arguments: list[Any], message: str) -> None:
         ("fit iris --seed 99999999999999999999", "seed must be"),
         ("fit iris --patience 0", "patience must be"),
         ("fit iris --clip-norm 0", "clip_norm must be"),
-        ("fit iris --init xavier", "unknown initializer"),
+        ("fit iris --init xaver", "unknown initializer"),
         ("fit iris --norm bacth", "unknown norm 'bacth'; did you mean batch?"),
         ("flow iris --norm group", "unknown norm 'group'"),
         ("compare iris --norm group", "unknown norm 'group'"),
@@ -1134,5 +1134,91 @@ def test_the_help_says_what_is_kept(schuss: Schuss) -> None:
     def words(command: str) -> str:
         return " ".join(schuss(command, "--help").out.replace("│", " ").split())
 
-    assert "one network also for --resume" in words("fit")
+    assert "a single network also for --resume" in words("fit")
     assert "what fit --save kept: an ensemble, or one network" in words("predict")
+
+
+# ---------------------------------------------------------------------------------------------- names and arguments
+
+MINE = """
+import numpy as np
+
+def wavelet(z, *, width=1.0):
+    "A bump."
+    return (1 - (z / width) ** 2) * np.exp(-(z / width) ** 2)
+
+def heavy_ball(w, g, v, *, lr=0.01, momentum=0.9):
+    v = momentum * v + g
+    return w - lr * v, v
+
+def quartic(p, y):
+    return (p - y) ** 4
+
+def ramp(progress):
+    return 1 - progress
+
+def tiny(random, shape, reads, *, std=0.01):
+    return std * random.standard_normal(shape)
+"""
+
+
+def test_definitions_of_a_users_file_are_taken_wherever_a_name_is(schuss: Schuss) -> None:
+    Path("mine.py").write_text(MINE)
+    shown = schuss("activations", "mine.py:wavelet(width=2)")
+    assert shown.code == 0
+    assert "wavelet(width=2)" in shown.out
+    assert "momentum * v + g" in schuss("optimizers", "mine.py:heavy_ball").out
+    trained = schuss(
+        "fit", "diabetes", "--activation", "mine.py:wavelet", "--optimizer", "mine.py:heavy_ball", "--loss",
+        "mine.py:quartic", "--schedule", "mine.py:ramp", "--init", "mine.py:tiny(std=0.1)", "--epochs", "1",
+    )  # fmt: skip
+    assert trained.code in (0, 1)
+    for written in ("wavelet", "init=tiny(std=0.1)", "heavy_ball", "loss=quartic", "schedule=ramp"):
+        assert written in trained.out
+    for command in ("fit", "compare", "activations", "optimizers"):
+        assert "FILE.py:NAME" in schuss(command, "-h").out
+
+
+@pytest.mark.filterwarnings("always::schuss.errors.SchussWarning")
+@pytest.mark.parametrize(
+    ("option", "name", "own"),
+    [
+        ("--activation", "swish", "silu"), ("--activation", "logistic", "sigmoid"), ("--loss", "mse", "squared_error"),
+        ("--init", "xavier_uniform", "glorot_uniform"), ("--init", "kaiming_normal", "he_normal"),
+        ("--schedule", "cosine_annealing", "cosine"),
+    ],
+)  # fmt: skip
+def test_names_of_other_libraries_are_read_and_said(schuss: Schuss, option: str, name: str, own: str) -> None:
+    ended = schuss("fit", "diabetes", option, name, "--epochs", "1")
+    assert ended.code == 0
+    assert f"'{name}' is '{own}' in schuss." in ended.err
+    assert own in ended.out
+
+
+@pytest.mark.parametrize("name", ["ReLU", "SiLU", "LeakyReLU", "leaky-relu", "GELU"])
+def test_spelling_needs_no_note(schuss: Schuss, name: str) -> None:
+    ended = schuss("fit", "iris", "--activation", name, "--optimizer", "SGD", "--epochs", "1")
+    assert ended.code == 0
+    assert "note" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("fit digits --lr abc", "error: --lr takes a number, but is 'abc'."),
+        ("fit digits --lr=abc", "error: --lr takes a number, but is 'abc'."),
+        ("fit digits --epochs 1.5", "error: --epochs takes a whole number, but is '1.5'."),
+        ("fit digits --optimzer sgd", "error: schuss fit has no option --optimzer; did you mean --optimizer"),
+        ("fit digits --lr", "error: Option '--lr' requires an argument; schuss"),
+        ("fit", "error: schuss fit needs DATA; schuss fit -h shows how it is used."),
+        ("foo", "error: No such command 'foo'"),
+        ("fit digits --batch-size 1024 --epochs 4611686018427387904 --threads 1",
+         "error: epochs must be a whole number of at most 2,147,483,647, but is 4611686018427387904."),
+        ("fit digits --depth 1000000000", "error: depth must be a whole number of at most 10,000"),
+    ],
+)  # fmt: skip
+def test_arguments_that_cannot_be_read_end_in_a_sentence(schuss: Schuss, arguments: str, said: str) -> None:
+    ended = schuss(*arguments.split())
+    assert ended.code == 2
+    assert ended.err.strip().split("\n")[-1].startswith(said)
+    assert "Traceback" not in ended.err

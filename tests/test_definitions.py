@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import schuss as sc
 from schuss.activations import ACTIVATIONS, activation
 from schuss.definitions import Definition, Range, label, lookup, names_of, recorded, signature
 from schuss.errors import FormulaError, InvalidInput, UnknownName
@@ -205,3 +207,28 @@ def test_a_hyper_parameter_given_twice_is_an_error() -> None:
 def test_a_table_is_by_name() -> None:
     some = list(ACTIVATIONS.values())[:3]
     assert list(names_of(some)) == [phi.name for phi in some]
+
+
+WRONG: dict[str, Callable[[], object]] = {
+    "a network is an sc.Network": lambda: sc.flow(object(), "digits"),  # type: ignore[arg-type]
+    "a network is": lambda: sc.preactivations(3, "digits"),  # type: ignore[arg-type]
+    "a job is an sc.Job": lambda: sc.fit_many([3], "iris"),  # type: ignore[list-item]
+    "jobs are a list": lambda: sc.fit_many(3, "iris"),  # type: ignore[arg-type]
+    "a group is a data set and its jobs": lambda: sc.fit_groups([3]),  # type: ignore[list-item]
+    "a path is a text": lambda: sc.load_run(3),  # type: ignore[arg-type]
+    "a path is": lambda: sc.open_study(3),  # type: ignore[arg-type]
+    "an engine is native, reference": lambda: sc.fit(None, "iris", engine=3),  # type: ignore[arg-type]
+    "progress is a function": lambda: sc.fit(None, "iris", progress=3),  # type: ignore[arg-type]
+    "a definition is a Python function, but is 3": lambda: sc.activation(3),  # type: ignore[arg-type]
+    "a definition is a Python function": lambda: sc.initializer(3),  # type: ignore[arg-type]
+    "search is the lowest and the highest": lambda: sc.optimizer(search=3)(lambda w, g, *, lr=0.1: w - lr * g),  # type: ignore[call-overload]
+    "unknown landscape": lambda: sc.adam.plot(landscape=abs),  # type: ignore[arg-type]
+    "z is an array of numbers": lambda: sc.relu("a"),
+    "the activations to draw are a list": lambda: sc.activations.figure(3),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("said", WRONG)
+def test_what_is_of_the_wrong_type_is_said_in_a_sentence(said: str) -> None:
+    with pytest.raises(InvalidInput, match=f"^{said}"):
+        WRONG[said]()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ import pandas as pd
 import pytest
 
 import schuss as sc
-from schuss.bridges.extras import EXTRAS
+from schuss.bridges.extras import required
+from schuss.errors import InvalidInput
 
 SETTINGS: dict[str, Any] = {"hidden": (16, 16), "epochs": 3, "ensemble": 4, "random_state": 0}
 RELATIVE = 1e-6  # of the numbers of a regression, which are about 10⁶ here
@@ -183,11 +183,10 @@ def test_onnx_labels_are_of_the_kind_of_the_classes(classes: list[Any]) -> None:
 def test_a_missing_package_is_a_sentence(monkeypatch: pytest.MonkeyPatch, package: str, method: str) -> None:
     model = fitted("binary", "relu", frame())
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ValueError, match=rf"{method} needs the package {package}, .*'schuss\[{package}\]'"):
+    with pytest.raises(ValueError, match=f"{method} needs the package {package}, .*: pip install {package}"):
         getattr(model, method)()
 
 
-def test_every_extra_that_is_named_exists() -> None:
-    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
-    for package, extra in EXTRAS.items():
-        assert any(line.startswith(package) for line in project["optional-dependencies"][extra])
+def test_a_missing_package_is_named_with_a_command_that_installs_it() -> None:
+    with pytest.raises(InvalidInput, match=r"to_moon needs the package moonshot, .*: pip install moonshot\.$"):
+        required("moonshot", "to_moon")

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -175,7 +175,12 @@ def _peak(f: Callable[[NDArray[np.float64]], NDArray[Any]], grid: NDArray[np.flo
 
 
 def _on_array(expression: Expression, z: Any) -> NDArray[Any]:
-    array = np.asarray(z)
+    try:
+        array = np.asarray(z)
+    except ValueError as error:
+        raise InvalidInput(f"z is an array of numbers, but is {z!r:.60}.") from error
+    if array.dtype.kind not in "buif":
+        raise InvalidInput(f"z is an array of numbers, but is {z!r:.60}.")
     array = array if np.issubdtype(array.dtype, np.floating) else array.astype(np.float64)
     value = expressions.evaluate(expression, {"z": array})
     return np.broadcast_to(np.asarray(value, dtype=array.dtype), array.shape).copy()
@@ -446,6 +451,8 @@ ACTIVATIONS: dict[str, Activation] = names_of(
 
 def figure(chosen: Sequence[str | Activation] | None = None) -> Figure:
     """Activations beside one another, φ with φ′, a panel each; all built-in ones unless some are named."""
+    if not isinstance(chosen, Iterable | None):
+        raise InvalidInput(f"the activations to draw are a list of names, but are {chosen!r:.60}.")
     shown = list(map(find_activation, ACTIVATIONS if chosen is None else chosen))
     if not shown:
         raise InvalidInput("there is nothing to draw; name at least one activation, such as 'relu'.")

@@ -10,6 +10,13 @@ from pathlib import Path
 from schuss.errors import InvalidInput
 
 
+def path_of(path: str | os.PathLike[str]) -> Path:
+    """The path; InvalidInput for what is none."""
+    if not isinstance(path, str | os.PathLike):
+        raise InvalidInput(f"a path is a text or a pathlib.Path, but is {path!r:.60}.")
+    return Path(path)
+
+
 def write_atomically(path: Path, raw: bytes) -> None:
     """Replace a file by new content, or leave it untouched: written beside it first, then renamed.
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, NamedTuple, Self, TypeAlias, TypeVar, get_args
 
+from schuss.aliases import known_name
 from schuss.errors import FormulaError, InvalidInput, finite_number, unknown_name
 from schuss.language.expressions import Expression, constant, substitute, symbol
 
@@ -115,6 +116,8 @@ def signature(function: Callable[..., Any], own: Iterable[str] = ()) -> Signatur
 
     FormulaError for a hyper-parameter without a default, outside its range or of a reserved name.
     """
+    if not callable(function):
+        raise FormulaError(f"a definition is a Python function, but is {function!r:.60}.")
     positional: list[str] = []
     settings: dict[str, float] = {}
     for parameter in inspect.signature(function).parameters.values():
@@ -229,6 +232,7 @@ def lookup(kind: str, wanted: str, known: Mapping[str, Defined]) -> Defined:
     if not isinstance(wanted, str):
         raise InvalidInput(f"the {kind} must be given by its name or as an object, but is {wanted!r:.60}.")
     name, changes = _call(kind, wanted)
+    name = known_name(kind, name, known)
     if name not in known:
         raise unknown_name(kind, name, known)
     return Definition.__call__(known[name], **changes) if changes else known[name]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable
+from typing import Any, TypeVar
+
+Checked = TypeVar("Checked")
 
 
 class SchussError(Exception):
@@ -80,6 +83,18 @@ def finite_number(what: str, value: object) -> float:
     if not math.isfinite(number):
         raise InvalidInput(f"{what} must be a finite number, but is {value!r}.")
     return number
+
+
+def checked(value: Any, kind: type[Checked], what: str, example: str) -> Checked:
+    """Return `value` if it is of a kind, else an InvalidInput that says what was expected.
+
+    >>> checked(3, str, "a path", "a text")
+    Traceback (most recent call last):
+    schuss.errors.InvalidInput: a path is a text, but is 3.
+    """
+    if not isinstance(value, kind):
+        raise InvalidInput(f"{what} is {example}, but is {value!r:.60}.")
+    return value
 
 
 def seed_number(value: object) -> int:

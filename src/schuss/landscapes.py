@@ -103,8 +103,8 @@ LANDSCAPES = {landscape.name: landscape for landscape in (VALLEY, ROSENBROCK, SA
 
 def find_landscape(name: str) -> Landscape:
     """A landscape by its name; UnknownName if there is none such."""
-    if name not in LANDSCAPES:
-        raise unknown_name("landscape", name, LANDSCAPES)
+    if str(name) not in LANDSCAPES:
+        raise unknown_name("landscape", str(name), LANDSCAPES)
     return LANDSCAPES[name]
 
 

@@ -19,7 +19,7 @@ from numpy.random import Generator, Philox
 from numpy.typing import NDArray
 
 from schuss.activations import Activation, find_activation, identity
-from schuss.errors import InvalidInput, seed_number, unknown_name
+from schuss.errors import InvalidInput, checked, seed_number, unknown_name
 from schuss.initializers import Initializer, auto, find_initializer
 from schuss.layers import NORMS, Dense, Description, Dropout, Layer, Residual, check_order, engine_layers, lowered
 from schuss.show.formatting import counted, times
@@ -119,6 +119,11 @@ class Network:
         return f"Network({', '.join(parts)})"
 
 
+def check_network(network: object) -> None:
+    """InvalidInput for what is no Network, such as a module of another library."""
+    checked(network, Network, "a network", "an sc.Network, such as sc.mlp([64, 64])")
+
+
 def mlp(
     hidden: Sequence[int] = (64, 64, 64, 64),
     activation: str | Activation = "relu",
@@ -144,7 +149,7 @@ def mlp(
         raise unknown_name("norm", str(norm), NORMS)
     if residual not in (True, False):
         raise InvalidInput(f"residual is True or False, but is {residual!r:.60}.")
-    chosen, drop = find_activation(activation), Dropout(dropout)
+    chosen, init, drop = find_activation(activation), find_initializer(init), Dropout(dropout)
     layers: list[Description] = []
     width = None
     for units in hidden:

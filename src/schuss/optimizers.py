@@ -151,7 +151,7 @@ def optimizer(
     return _recorded_rule(function, search, full_batch)
 
 
-def _recorded_rule(function: Callable[..., Update], search: tuple[float, float], full_batch: bool) -> Optimizer:
+def _recorded_rule(function: Callable[..., Update], search: Any, full_batch: bool) -> Optimizer:
     """Read the signature of an update rule and record it."""
     called = signature(function, own=["lr"])
     positional, settings = called.positional, called.settings
@@ -168,6 +168,8 @@ def _recorded_rule(function: Callable[..., Update], search: tuple[float, float],
             f"{function.__name__} keeps {len(state)} state arrays {state}, so it must return {1 + len(state)} values "
             f"(the new w, then each state), but it returns {len(updates)}."
         )
+    if not isinstance(search, tuple | list) or len(search) != 2:
+        raise InvalidInput(f"search is the lowest and the highest learning rate, (1e-4, 1e-1), but is {search!r:.60}.")
     low, high = (positive_number("a learning rate to search from or to", rate) for rate in search)
     return Optimizer(
         name=function.__name__, updates=updates, state=state, description=description(function), search=(low, high),

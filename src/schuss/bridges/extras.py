@@ -1,4 +1,4 @@
-"""Packages that schuss can work with, but does not bring."""
+"""Optional packages, which schuss does not install."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ from typing import Any
 
 from schuss.errors import InvalidInput
 
-EXTRAS = {"torch": "torch", "onnx": "onnx", "distributed": "dask"}
-"""By package the extra of schuss that brings it, as pyproject.toml lists them."""
-
 
 def required(package: str, purpose: str) -> Any:
-    """Import one of `EXTRAS`; InvalidInput, with what to do, where it is not installed."""
+    """Import an optional package; InvalidInput, with what to do, where it is not installed."""
     try:
         return import_module(package)
     except ImportError as error:
         raise InvalidInput(
-            f"{purpose} needs the package {package}, which is not installed; "
-            f"pip install 'schuss[{EXTRAS[package]}]' brings it."
+            f"{purpose} needs the package {package}, which is not installed: pip install {package}."
         ) from error

@@ -1,4 +1,4 @@
-"""`schuss activations` and `schuss optimizers`: what there is."""
+"""`schuss activations` and `schuss optimizers`: the reference of definitions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import schuss as sc
 from schuss.atomic import file_stem
 from schuss.cli.options import Json, NameArgument, Pictures, Plot, folder
 from schuss.cli.output import Output
+from schuss.cli.userfiles import own_or_name
 from schuss.landscapes import LANDSCAPES
 from schuss.language import formulas
 from schuss.show import formatting, tables
@@ -20,10 +21,12 @@ def activations(name: NameArgument = None, *, json: Json = None, plot: Plot = Fa
     $ schuss activations gelu
 
     $ schuss activations "mine = z * sigmoid(1.7 * z)" --plot
+
+    $ schuss activations mine.py:wavelet
     """
     output = Output(json, folder(plot, out))
     known = sc.activations.ACTIVATIONS.values()
-    shown = list(known) if name is None else [sc.activations.find_activation(name)]
+    shown = list(known) if name is None else [sc.activations.find_activation(own_or_name("activation", name))]
     output.write_json(lambda: [_activation_json(each) for each in shown])
     if name is None:
         output.show(tables.activations_table(shown))
@@ -39,9 +42,15 @@ def optimizers(name: NameArgument = None, *, json: Json = None, plot: Plot = Fal
     """List the optimizers, or show one: its rule, its settings, LaTeX, and with --plot its descent.
 
     $ schuss optimizers adam --plot
+
+    $ schuss optimizers mine.py:heavy_ball
     """
     output = Output(json, folder(plot, out))
-    shown = list(sc.optimizers.OPTIMIZERS.values()) if name is None else [sc.optimizers.find_optimizer(name)]
+    shown = (
+        list(sc.optimizers.OPTIMIZERS.values())
+        if name is None
+        else [sc.optimizers.find_optimizer(own_or_name("optimizer", name))]
+    )
     output.write_json(lambda: [_optimizer_json(each) for each in shown])
     if name is None:
         output.show(tables.optimizers_table(shown))

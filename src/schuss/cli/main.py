@@ -8,14 +8,18 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from typing import Annotated, TextIO
+from collections.abc import Sequence
+from typing import Annotated, Any, TextIO
 
 import typer
 
 import schuss as sc
 from schuss.cli import compare, definitions, doctor, fit, flow, predict
-from schuss.cli.exits import fail
+from schuss.cli.exits import INVALID, fail
 from schuss.errors import SchussWarning
+
+UsageError: type[Any] = typer.BadParameter.__bases__[0]  # of Click's, which Typer carries with it in later versions
+KINDS = {"integer": "a whole number", "number": "a number", "float": "a number"}  # by words of Typer's messages
 
 app = typer.Typer(
     name="schuss",
@@ -33,9 +37,13 @@ def main() -> None:
         if getattr(sys, name) is None:  # closed by who started this, as with >&-
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
         getattr(sys, name).reconfigure(errors="replace")  # a terminal without δ shows a ?
-    warnings.showwarning = _note
     try:
-        app(prog_name="schuss")  # also for `python -m schuss`, whose name would not fit into a completion script
+        with warnings.catch_warnings():  # which gives the function back at the end
+            warnings.showwarning = _note
+            # By its name also for `python -m schuss`, whose name would not fit into a completion script.
+            sys.exit(app(prog_name="schuss", standalone_mode=False))
+    except UsageError as error:
+        _fail_to_read(error)
     except sc.SchussError as error:
         fail(str(error))
     except MemoryError:
@@ -58,6 +66,37 @@ def _note(
         typer.echo(f"note: {message}", err=True)
     else:
         _show_warning(message, category, filename, lineno, file, line)
+
+
+def _fail_to_read(error: Any) -> None:
+    """Say in one sentence what is wrong with the arguments; without any, show the help."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        sys.exit(INVALID)
+    fail(_what_is_wrong(error, "schuss" if error.ctx is None else error.ctx.command_path))
+
+
+def _what_is_wrong(error: Any, command: str) -> str:
+    if type(error).__name__ == "NoSuchOption":
+        near = f"; did you mean {' or '.join(error.possibilities)}?" if error.possibilities else "."
+        return f"{command} has no option {error.option_name}{near} {command} -h lists its options."
+    if (parameter := getattr(error, "param", None)) is None:
+        return f"{error.message.rstrip('.')}; {command} -h shows how it is used."
+    is_option = parameter.opts[0].startswith("-")
+    name = parameter.opts[0] if is_option else str(parameter.metavar or parameter.name)
+    if type(error).__name__ == "MissingParameter":
+        return f"{command} needs {name}; {command} -h shows how it is used."
+    expected = next((kind for word, kind in KINDS.items() if word in error.message), None)
+    return f"{name} takes {expected}, but is {_value_of(parameter.opts)!r}." if expected else f"{name}: {error.message}"
+
+
+def _value_of(options: Sequence[str]) -> str:
+    """What stands behind one of the options on the command line."""
+    for at, argument in enumerate(sys.argv):
+        option, equals, value = argument.partition("=")
+        if option in options:
+            return value if equals else next(iter(sys.argv[at + 1 :]), "")
+    return ""
 
 
 def _flush() -> None:
@@ -97,7 +136,7 @@ def schuss(
 for _command in (compare.compare, fit.fit, doctor.doctor, predict.predict, flow.flow):
     app.command(rich_help_panel="Commands")(_command)
 for _definitions in (definitions.activations, definitions.optimizers):
-    app.command(rich_help_panel="What there is")(_definitions)
+    app.command(rich_help_panel="Reference")(_definitions)
 
 if __name__ == "__main__":
     main()

@@ -1,7 +1,7 @@
-"""The options of the commands, and how their texts become lists.
+"""The options of the commands, and the parsing of lists.
 
-Most options of `fit` are None unless given, because a run that goes on keeps its own settings; `unset` says in the help
-what is taken otherwise.
+Most options of `fit` are None unless given, because a resumed run keeps its own settings; `unset` is the default that
+the help shows instead.
 """
 
 from __future__ import annotations
@@ -35,38 +35,48 @@ def _threads(threads: int | None) -> int | None:
 DATA = "A built-in problem (digits, iris, xor, …) or a .csv, .tsv, .parquet or .npz file."
 DataArgument: TypeAlias = Annotated[str, typer.Argument(metavar="DATA", help=DATA)]
 DataArguments: TypeAlias = Annotated[list[str], typer.Argument(metavar="DATA...", help=DATA)]
-Target: TypeAlias = Annotated[str | None, _option("COLUMN", "What to predict.", unset="target, class, …, or the last")]
+Target: TypeAlias = Annotated[
+    str | None, _option("COLUMN", "The column to predict.", unset="target, class, …, or the last")
+]
 Task: TypeAlias = Annotated[str | None, _option("TASK", "classification or regression.", unset="read from the target")]
-Json: TypeAlias = Annotated[Path | None, _option("FILE", "The result for a machine; - is standard output.")]
+Json: TypeAlias = Annotated[
+    Path | None, _option("FILE", "Write the result as JSON to this file; - is standard output.")
+]
 PICTURES = Path("schuss-out")
-Plot: TypeAlias = Annotated[bool, typer.Option("--plot", help=f"Draw pictures, into the folder {PICTURES}.")]
-Pictures: TypeAlias = Annotated[Path | None, _option("FOLDER", "Draw pictures, into this folder.")]
-CsvFile: TypeAlias = Annotated[Path, _option("FILE", "Where the CSV goes; - is standard output.")]
-SAVE = "Keep what was trained, for predict; one network also for --resume."
+Plot: TypeAlias = Annotated[bool, typer.Option("--plot", help=f"Save plots to the folder {PICTURES}.")]
+Pictures: TypeAlias = Annotated[Path | None, _option("FOLDER", "Save plots to this folder.")]
+CsvFile: TypeAlias = Annotated[Path, _option("FILE", "The CSV file to write; - is standard output.")]
+SAVE = "Save the trained model, for schuss predict; a single network also for --resume."
 Save: TypeAlias = Annotated[Path | None, _option("FILE", SAVE)]
-Resume: TypeAlias = Annotated[Path | None, _option("FILE", "Train a kept network on, up to --epochs in all.")]
-Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
-Fix: TypeAlias = Annotated[Path | None, _option("FILE", "Write the cured network as a Python script that runs.")]
-RunArgument: TypeAlias = Annotated[Path, typer.Argument(metavar="RUN", help="A file that fit --save wrote.")]
-TABLE = "A file with the columns that it was trained on."
+Resume: TypeAlias = Annotated[
+    Path | None, _option("FILE", "Resume the training of a saved network, up to --epochs in total.")
+]
+Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", help="Do not show progress.")]
+Fix: TypeAlias = Annotated[Path | None, _option("FILE", "Write the fixed network as a Python script that can be run.")]
+RunArgument: TypeAlias = Annotated[Path, typer.Argument(metavar="RUN", help="A file written by fit --save.")]
+TABLE = "A file with the columns of the training data."
 TableArgument: TypeAlias = Annotated[str, typer.Argument(metavar="TABLE", help=TABLE)]
 NameArgument: TypeAlias = Annotated[
-    str | None, typer.Argument(metavar="[NAME]", help="One of them, to see it in full.")
+    str | None,
+    typer.Argument(metavar="[NAME]", help="One of them, to show in full: a name, a formula or FILE.py:NAME."),
 ]
 
 # ---------------------------------------------------------------------------------------------- the network
 
-ACTIVATION = "A name, see schuss activations, a formula: 'mine = z * sigmoid(1.7 * z)', or 'tailor(sigmoid, depth=50)'."
+ACTIVATION = (
+    "A name (see schuss activations), a formula such as 'mine = z * sigmoid(1.7 * z)', FILE.py:NAME, or "
+    "'tailor(sigmoid, depth=50)'."
+)
 ActivationName: TypeAlias = Annotated[str, _option("NAME", ACTIVATION)]
 MaybeActivation: TypeAlias = Annotated[str | None, _option("NAME", ACTIVATION, unset="relu")]
-ActivationList: TypeAlias = Annotated[str, _option("LIST", "Names, formulas or FILE.py:NAME, with commas between.")]
-Depths: TypeAlias = Annotated[str, _option("LIST", "Hidden layers; also several, such as 2,4,8.")]
-Widths: TypeAlias = Annotated[str, _option("LIST", "Units of each hidden layer.")]
-Depth: TypeAlias = Annotated[int, _option("N", "Hidden layers.")]
-MaybeDepth: TypeAlias = Annotated[int | None, _option("N", "Hidden layers.", unset="4")]
-Width: TypeAlias = Annotated[int, _option("N", "Units of each hidden layer.")]
-MaybeWidth: TypeAlias = Annotated[int | None, _option("N", "Units of each hidden layer.", unset="64")]
-INIT = "Initial weights: auto, glorot_normal, he_normal, 'normal(std=0.1)', …"
+ActivationList: TypeAlias = Annotated[str, _option("LIST", "Names, formulas or FILE.py:NAME, separated by commas.")]
+Depths: TypeAlias = Annotated[str, _option("LIST", "Number of hidden layers; several as in 2,4,8.")]
+Widths: TypeAlias = Annotated[str, _option("LIST", "Number of units in each hidden layer.")]
+Depth: TypeAlias = Annotated[int, _option("N", "Number of hidden layers.")]
+MaybeDepth: TypeAlias = Annotated[int | None, _option("N", "Number of hidden layers.", unset="4")]
+Width: TypeAlias = Annotated[int, _option("N", "Number of units in each hidden layer.")]
+MaybeWidth: TypeAlias = Annotated[int | None, _option("N", "Number of units in each hidden layer.", unset="64")]
+INIT = "Initial weights: auto, glorot_normal, he_normal, 'normal(std=0.1)', … or FILE.py:NAME."
 Init: TypeAlias = Annotated[str, _option("NAME", INIT)]
 Inits: TypeAlias = Annotated[str, _option("LIST", INIT)]
 MaybeInit: TypeAlias = Annotated[str | None, _option("NAME", INIT, unset="auto")]
@@ -77,51 +87,53 @@ NORM = "Normalize before each activation: none, batch, layer or rms."
 Norms: TypeAlias = Annotated[str, _option("LIST", NORM)]
 Residuals: TypeAlias = Annotated[str, _option("LIST", "Add each hidden layer's input to its output: no, yes.")]
 Residual: TypeAlias = Annotated[bool, typer.Option("--residual", help="Add each hidden layer's input to its output.")]
-DROPOUT = "Share of each hidden layer's outputs that training sets to zero."
+DROPOUT = "Fraction of each hidden layer's outputs that is set to zero in training."
 Dropout: TypeAlias = Annotated[float, _option("RATE", DROPOUT)]
 Dropouts: TypeAlias = Annotated[str, _option("LIST", DROPOUT)]
 MaybeDropout: TypeAlias = Annotated[float | None, _option("RATE", DROPOUT, unset="0")]
 
 # ---------------------------------------------------------------------------------------------- the training
 
-OPTIMIZER = "A name, see schuss optimizers, also with settings: 'adam(beta1=0.8)'."
+OPTIMIZER = "A name (see schuss optimizers), with settings as in 'adam(beta1=0.8)', or FILE.py:NAME."
 MaybeOptimizer: TypeAlias = Annotated[str | None, _option("NAME", OPTIMIZER, unset="adam")]
-OptimizerList: TypeAlias = Annotated[str, _option("LIST", "Names or FILE.py:NAME, with commas between.")]
+OptimizerList: TypeAlias = Annotated[str, _option("LIST", "Names or FILE.py:NAME, separated by commas.")]
 LearningRate: TypeAlias = Annotated[float | None, _option("RATE", "Learning rate.", unset="the optimizer's")]
-TRIALS = "Learning rates that each may try, over its optimizer's range."
+TRIALS = "Number of learning rates that each competitor tries, from its optimizer's range."
 Trials: TypeAlias = Annotated[int, _option("N", TRIALS)]
 Tune: TypeAlias = Annotated[
-    str, _option("LIST", "What else to vary in the trials: momentum, beta1, …", unset="nothing")
+    str, _option("LIST", "Other hyper-parameters to vary in the trials: momentum, beta1, …", unset="nothing")
 ]
-BUDGET = "Of each network: passes over the training part (20epochs), or time on one core (0.5s)."
+BUDGET = "Training of each network: passes over the training part (20epochs) or time on one core (0.5s)."
 BudgetText: TypeAlias = Annotated[str, _option("BUDGET", BUDGET)]
-BATCH = "Rows of one update; gd takes all."
-BatchSizes: TypeAlias = Annotated[str, _option("LIST", "Rows of one update; all is the full batch.")]
+BATCH = "Number of rows in one update; gd always uses all rows."
+BatchSizes: TypeAlias = Annotated[str, _option("LIST", "Number of rows in one update; all is the full batch.")]
 MaybeBatchSize: TypeAlias = Annotated[int | None, _option("N", BATCH, unset="32")]
-MaybeEpochs: TypeAlias = Annotated[int | None, _option("N", "Passes over the training part.", unset="20")]
-THROUGH = "Train for so many epochs, too, and show the flow through it."
+MaybeEpochs: TypeAlias = Annotated[int | None, _option("N", "Number of passes over the training part.", unset="20")]
+THROUGH = "Also train for this number of epochs, and show the gradient flow during training."
 ThroughEpochs: TypeAlias = Annotated[int | None, _option("N", THROUGH, unset="no training")]
-LOSS = "squared_error, absolute_error, huber, binary_cross_entropy or softmax_cross_entropy."
-MaybeLoss: TypeAlias = Annotated[str | None, _option("NAME", LOSS, unset="by the task")]
-SCHEDULE = "The learning rate's course: constant, step, exponential, 'cosine(warmup=0.1)'."
+LOSS = "squared_error, absolute_error, huber, binary_cross_entropy, softmax_cross_entropy or FILE.py:NAME."
+MaybeLoss: TypeAlias = Annotated[str | None, _option("NAME", LOSS, unset="by task")]
+SCHEDULE = "Learning-rate schedule: constant, step, exponential, 'cosine(warmup=0.1)' or FILE.py:NAME."
 Schedules: TypeAlias = Annotated[str, _option("LIST", SCHEDULE)]
 MaybeSchedule: TypeAlias = Annotated[str | None, _option("NAME", SCHEDULE, unset="constant")]
-HORIZON = "Epochs over which the schedule is planned, for a training that goes on later."
+HORIZON = "Epochs over which the schedule is planned, for a training that will be resumed."
 Horizon: TypeAlias = Annotated[int | None, _option("N", HORIZON, unset="the epochs")]
-PATIENCE = "Stop after N epochs without a lower validation loss, and keep the best weights."
+PATIENCE = "Stop after N epochs without a lower validation loss, and use the best weights."
 Patience: TypeAlias = Annotated[int | None, _option("N", PATIENCE, unset="never")]
-ClipNorm: TypeAlias = Annotated[float | None, _option("NORM", "Cut longer gradients to this norm.", unset="never")]
+ClipNorm: TypeAlias = Annotated[
+    float | None, _option("NORM", "Clip the norm of the gradient to this value.", unset="never")
+]
 
-SEED = "Of the initial weights and of the order of the rows."
+SEED = "Seed for initial weights and row order."
 Seed: TypeAlias = Annotated[int, _option("N", SEED, callback=_seed)]
 MaybeSeed: TypeAlias = Annotated[int | None, _option("N", SEED, unset="0", callback=_seed)]
-Seeds: TypeAlias = Annotated[int, _option("N", "Fresh seeds to judge the chosen trials on.")]
-VisitSeeds: TypeAlias = Annotated[int, _option("N", "Seeds to train from; figures are medians over them.")]
-STUDY = "Keep every network there, and go on where it stopped; - keeps nothing."
+Seeds: TypeAlias = Annotated[int, _option("N", "Number of new seeds for the final evaluation.")]
+VisitSeeds: TypeAlias = Annotated[int, _option("N", "Number of seeds; the figures are medians over them.")]
+STUDY = "Study file that saves every network and from which the comparison resumes; - saves nothing."
 StudyPath: TypeAlias = Annotated[str | None, _option("FILE", STUDY, unset=f"a new file in {PICTURES}")]
-ReportPath: TypeAlias = Annotated[Path | None, _option("FILE", "Write the report there: one HTML file.")]
-CORES = "Cores to use; no result depends on it."
-Threads: TypeAlias = Annotated[int | None, _option("N", CORES, unset="all", callback=_threads)]
+ReportPath: TypeAlias = Annotated[Path | None, _option("FILE", "Write a report to this HTML file.")]
+CORES = "Number of threads; does not affect results."
+Threads: TypeAlias = Annotated[int | None, _option("N", CORES, unset="all cores", callback=_threads)]
 DASK = "Train on the workers of a Dask scheduler, such as tcp://10.0.0.1:8786."
 DaskAddress: TypeAlias = Annotated[str | None, _option("ADDRESS", DASK, unset="this machine")]
 

@@ -18,6 +18,9 @@ Found = TypeVar("Found")
 _KINDS: Mapping[str, tuple[type[Definition], Callable[[Any], Any]]] = {
     "activation": (sc.Activation, sc.activation),
     "optimizer": (sc.Optimizer, sc.optimizer),
+    "loss": (sc.Loss, sc.loss),
+    "initializer": (sc.Initializer, sc.initializer),
+    "schedule": (sc.Schedule, sc.schedule),
 }
 
 
@@ -27,6 +30,11 @@ def with_own(kind: str, wanted: Iterable[str]) -> list[Any]:
     InvalidInput if there is no such file or name, or if the file raises or ends Python: the message has the line.
     """
     return [_own(kind, each) if ".py:" in each or each.strip().endswith(".py") else each for each in wanted]
+
+
+def own_or_name(kind: str, wanted: str) -> Any:
+    """One name, as `with_own` reads it."""
+    return with_own(kind, [wanted])[0]
 
 
 def _own(kind: str, wanted: str) -> Any:

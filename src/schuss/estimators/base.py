@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from copy import copy
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -20,6 +19,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from schuss.activations import find_activation
+from schuss.atomic import path_of
 from schuss.data.encoding import Target
 from schuss.data.reading import is_table, read_table
 from schuss.ensembles import population
@@ -371,7 +371,7 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships
             target=self._target_state(),
             ensemble=self.ensemble_,
         )
-        estimatorfile.write(Path(path), content)
+        estimatorfile.write(path_of(path), content)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -379,7 +379,7 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships
 
         RunFileError if the file is truncated, edited, or holds something else.
         """
-        return runfile.read_file(Path(path), cls._from_file)
+        return runfile.read_file(path_of(path), cls._from_file)
 
     @classmethod
     def _from_file(cls, d: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Self:

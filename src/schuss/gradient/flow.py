@@ -28,7 +28,7 @@ from schuss.errors import NoTheory, unknown_name
 from schuss.gradient.mean_field import MeanField, predict
 from schuss.layers import Layer, stages
 from schuss.losses import Loss, find_loss
-from schuss.network import Network
+from schuss.network import Network, check_network
 from schuss.show import charts, tables
 from schuss.show.formatting import for_json
 
@@ -221,6 +221,7 @@ def flow(network: Network, data: object, *, seed: int = 0, loss: str | Loss | No
     seed : of the initial weights.
     loss : by default the one that training would use.
     """
+    check_network(network)
     dataset = load(data)
     chosen = default_loss(dataset) if loss is None else find_loss(loss)
     layers = network.layers(dataset.n_inputs, n_outputs(dataset, chosen))

@@ -21,7 +21,7 @@ from schuss.engines import SAMPLE_ROWS, Vector
 from schuss.engines.stack import forward
 from schuss.engines.targets import default_loss, n_outputs
 from schuss.layers import Layer
-from schuss.network import Network
+from schuss.network import Network, check_network
 from schuss.show import charts
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Preactivations:
 
 def preactivations(network: Network, data: object, *, seed: int = 0) -> Preactivations:
     """z of every hidden layer at initialization, on the training part of a Dataset or anything `load` takes."""
+    check_network(network)
     dataset = load(data)
     layers = network.layers(dataset.n_inputs, n_outputs(dataset, default_loss(dataset)))
     parameters = network.initial(layers[0].n_in, layers[-1].n_out, seed)

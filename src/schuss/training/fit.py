@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from schuss.data import load
 from schuss.engines import Engine
-from schuss.errors import InvalidInput
+from schuss.errors import InvalidInput, checked
 from schuss.network import Network, mlp
 from schuss.recipe import Recipe
 from schuss.training.jobs import Job, ProgressCallback
@@ -105,8 +105,20 @@ def fit_groups(
     ['finished', 'finished']
     ['finished', 'finished']
     """
-    loaded = [(load(data), list(jobs)) for data, jobs in groups]
+    loaded = [(load(data), _checked_jobs(jobs)) for data, jobs in map(_checked_group, groups)]
     pairs = [(job, data) for data, jobs in loaded for job in jobs]
     runs = dict(train_pairs(pairs, engine=engine, threads=threads, tell=work_of(pairs).progress(progress)))
     numbers = iter(range(len(pairs)))
     return [[runs[next(numbers)] for _ in jobs] for _, jobs in loaded]
+
+
+def _checked_group(group: object) -> tuple[object, Iterable[Job]]:
+    if not isinstance(group, tuple | list) or len(group) != 2:
+        raise InvalidInput(f"a group is a data set and its jobs, (data, [sc.Job(…), …]), but is {group!r:.60}.")
+    return group[0], group[1]
+
+
+def _checked_jobs(jobs: object) -> list[Job]:
+    if not isinstance(jobs, Iterable):
+        raise InvalidInput(f"jobs are a list of sc.Job, but are {jobs!r:.60}.")
+    return [checked(job, Job, "a job", "an sc.Job, such as sc.Job(network, recipe, seed=0)") for job in jobs]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from schuss.engines import State
-from schuss.errors import InvalidInput, seed_number
-from schuss.network import Network
+from schuss.errors import InvalidInput, checked, seed_number
+from schuss.network import Network, check_network
 from schuss.recipe import Recipe
 
 
@@ -25,10 +25,8 @@ class Job:
     start: State | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.network, Network):
-            raise InvalidInput(f"a network is an sc.Network, such as sc.mlp([64, 64]), but is {self.network!r:.60}.")
-        if not isinstance(self.recipe, Recipe):
-            raise InvalidInput(f"a recipe is an sc.Recipe, such as sc.Recipe('adam'), but is {self.recipe!r:.60}.")
+        check_network(self.network)
+        checked(self.recipe, Recipe, "a recipe", "an sc.Recipe, such as sc.Recipe('adam')")
         object.__setattr__(self, "seed", seed_number(self.seed))
 
 
@@ -53,6 +51,8 @@ class Work(NamedTuple):
         """What tells `callback` how far this work is, when told what is done of it."""
         if callback is None:
             return None
+        if not callable(callback):
+            raise InvalidInput(f"progress is a function of one sc.Progress, but is {callback!r:.60}.")
         whole = max(self.updates, 1)
         return lambda done: callback(Progress(done.networks, self.networks, min(done.updates / whole, 1.0)))
 

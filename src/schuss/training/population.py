@@ -83,6 +83,8 @@ def find_engine(engine: EngineName | Engine, threads: int | None = None) -> Engi
         return ReferenceEngine()
     if isinstance(engine, str):
         raise InvalidInput(f"unknown engine '{engine}'; there are native and reference, or give an engine itself.")
+    if not hasattr(engine, "train"):
+        raise InvalidInput(f"an engine is native, reference or an object with `train`, but is {engine!r:.60}.")
     return engine
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from schuss.atomic import path_of
 from schuss.data import Encoding, Part
 from schuss.engines import HISTORY, NO_WEIGHTS, EnginePart, Outcome, Status
 from schuss.engines.native import NativeEngine
 from schuss.engines.reference import score
 from schuss.engines.stack import weights
-from schuss.errors import DataError, InvalidInput
+from schuss.errors import DataError, InvalidInput, checked
 from schuss.gradient.flow import FlowHistory, hidden_flow
 from schuss.gradient.preactivations import Preactivations, given
 from schuss.layers import Layer
@@ -129,6 +129,7 @@ class Run:
         return charts.training_figure(self)
 
     def _check_width(self, part: Part) -> None:
+        checked(part, Part, "a part", "one of a data set, such as data.test")
         if part.X.shape[1] != self.layers[0].n_in:
             raise DataError(f"this run takes {self.layers[0].n_in} inputs, but the part has {part.X.shape[1]}.")
 
@@ -142,7 +143,7 @@ class Run:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the run to a file; an existing one is replaced only when the new one is complete."""
-        runfile.write(Path(path), self.content())
+        runfile.write(path_of(path), self.content())
 
     def content(self) -> runfile.Content:
         """What a run file holds."""
@@ -160,4 +161,4 @@ def load_run(path: str | os.PathLike[str]) -> Run:
 
     RunFileError if the file is truncated, edited or not a run.
     """
-    return Run(*runfile.read(Path(path)))
+    return Run(*runfile.read(path_of(path)))

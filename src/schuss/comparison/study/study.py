@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schuss import descriptions
-from schuss.atomic import write_atomically
+from schuss.atomic import path_of, write_atomically
 from schuss.comparison.budget import Budget, find_budget
 from schuss.comparison.competitors import FLOW_AXES, Competitor, varying
 from schuss.comparison.statistics.groups import FEWEST, LEVEL
@@ -230,11 +230,11 @@ class Study:
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write the frame as CSV."""
-        self.frame().write_csv(Path(path))
+        self.frame().write_csv(path_of(path))
 
     def to_parquet(self, path: str | os.PathLike[str]) -> None:
         """Write the frame as Parquet."""
-        self.frame().write_parquet(Path(path))
+        self.frame().write_parquet(path_of(path))
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values; a score that does not exist is None."""
@@ -267,7 +267,7 @@ class Study:
 
         >>> open_study("iris.study").report("iris.html")  # doctest: +SKIP
         """
-        write_atomically(Path(path), report_html(self).encode())
+        write_atomically(path_of(path), report_html(self).encode())
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Test scores as a table of activations × optimizers, each at its chosen learning rate."""
@@ -308,7 +308,7 @@ def open_study(path: str | os.PathLike[str]) -> Study:
 
     StudyFileError for a file that is missing, damaged, of another version, or no study.
     """
-    file = StudyFile(Path(path), write=False)
+    file = StudyFile(path_of(path), write=False)
     try:
         return read_study(file, file.comparison())
     finally:
