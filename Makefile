@@ -28,7 +28,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 INSTALL := $(BIN)/python -m pip install $(QUIETLY) --no-build-isolation
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test coverage format bench sanitize clean
+.PHONY: help install run test coverage format bench sanitize fuzz clean
 .DELETE_ON_ERROR:
 
 help:  ## show this list
@@ -76,6 +76,9 @@ define run_sanitized
 	OPENBLAS_NUM_THREADS=1 LD_PRELOAD="$$(g++ -print-file-name=$(3)) $$(g++ -print-file-name=libstdc++.so)" \
 	$(BIN)/pytest --quiet --capture=no tests/test_native*.py
 endef
+
+fuzz: $(VENV)/.installed $(VENV)/.test-tools  ## check 10,000 random definitions and trainings in both engines
+	@$(BIN)/python -W ignore tests/fuzzing.py 10000
 
 clean:  ## remove .venv, the build folder and all caches
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* coverage.xml

@@ -515,7 +515,7 @@ def test_figure_of_one_rule() -> None:
 def test_a_rule_that_is_thrown_out_is_drawn_and_said_so() -> None:
     figure = drawn(sc.optimizers.figure([sc.sgd(lr=1e6)]))
     for ax in figure.axes:
-        assert "thrown out" in [text.get_text() for text in ax.texts]
+        assert "diverged" in [text.get_text() for text in ax.texts]
 
 
 def test_a_users_own_rule_is_drawn_like_any_other() -> None:

@@ -118,7 +118,7 @@ def test_the_report_fits_a_terminal_and_says_what_was_found(visit: tuple[str, Di
     assert max(map(len, text.splitlines())) <= 80
     assert cause in text
     if diagnosis.findings[0].cure is not None:
-        assert f"What mends it: {diagnosis.findings[0].cure.change}" in " ".join(text.split())
+        assert f"The cure: {diagnosis.findings[0].cure.change}" in " ".join(text.split())
 
 
 def test_json_has_the_promised_shape(visit: tuple[str, Diagnosis]) -> None:
@@ -371,7 +371,7 @@ def test_rates_are_those_that_are_usual_for_the_optimizer() -> None:
 
 
 def run_script(text: str, folder: Path) -> list[str]:
-    file = folder / "mended.py"
+    file = folder / "fixed.py"
     file.write_text(text)
     ended = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, check=True)
     return ended.stdout.splitlines()
@@ -415,8 +415,8 @@ def test_the_script_holds_what_users_define(tmp_path: Path) -> None:
     case = Case(network, recipe, sc.load("wine", standardize=False))
     for cure in (cures.tailored(case)[0], cures.STANDARD_INPUTS):
         text = as_script(case, cure, seed=5, load='sc.load("wine", standardize=False)')
-        mended = cure.apply(case)
-        expected = [sc.fit(each.network, each.data, recipe, seed=5) for each in (case, mended)]
+        cured = cure.apply(case)
+        expected = [sc.fit(each.network, each.data, recipe, seed=5) for each in (case, cured)]
         for line, run in zip(run_script(text, tmp_path), expected, strict=True):
             assert f"train loss {run.outcome.losses[0]:.4g}, validation score {run.outcome.scores[1]:.3f}" in line
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import numpy as np
 import pytest
 from scipy.stats.qmc import Sobol
 
 from schuss.comparison.trials import COORDINATES, Search, Trial, Tried, best_of, points, tuned_names
+from schuss.definitions import Fraction, Positive, Range
 from schuss.errors import InvalidInput, UnknownName
 from schuss.language.expressions import Expression
 from schuss.optimizers import OPTIMIZERS, Update, adam, gd, momentum, optimizer, sgd
@@ -144,3 +146,18 @@ def test_where_all_diverge_lower_rates_are_tried() -> None:
 def test_a_single_trial_is_no_search() -> None:
     search = Search.of(sgd, (), 1, 0)
     assert search.further(results(search.first(), 1.0)) == (search, [])
+
+
+def test_a_tuned_hyper_parameter_stays_within_the_range_that_its_definition_states() -> None:
+    @optimizer
+    def damped(
+        w: Expression, g: Expression, *, lr: Positive = 0.1, damping: Annotated[float, Range(0.5, 2)] = 1.0,
+        decay: Fraction = 0.4,
+    ) -> Expression:  # fmt: skip
+        return w - lr * g / damping * (1 - decay)
+
+    values = [trial.settings for trial in Search.of(damped, ("damping", "decay"), n=64, seed=0).first()]
+    for name, low, high in (("damping", 0.5, 2), ("decay", 0.04, 1)):
+        tuned = [value[name] for value in values]
+        assert low <= min(tuned) < max(tuned) < high
+        assert max(tuned) / min(tuned) > 3

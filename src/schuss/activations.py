@@ -1,7 +1,7 @@
-"""Activation functions, simplest first: each is one Python expression, from which everything else follows.
+"""Activation functions, simplest first: each is one Python expression, from which everything else is derived.
 
 A function decorated with `activation` becomes an `Activation`: it evaluates on arrays, knows its exact derivative, its
-formula, its range and its largest slope, and runs natively. Users' own are exactly as good as these.
+formula, its range and its largest slope, and runs natively. User-defined activations have the same capabilities.
 
 >>> @activation
 ... def mine(z, *, sharpness=1.7):

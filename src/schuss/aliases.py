@@ -1,7 +1,7 @@
 """The names that other libraries give to definitions of schuss: scikit-learn, Keras, PyTorch, JAX.
 
->>> known_name("activation", "swish", ["silu", "relu"]), known_name("optimizer", "SGD", ["sgd"])
-('silu', 'sgd')
+>>> known_name("activation", "Leaky-ReLU", ["leaky_relu"]), ALIASES["activation"]["swish"]
+('leaky_relu', 'silu')
 """
 
 from __future__ import annotations
@@ -31,10 +31,8 @@ ALIASES: Mapping[str, Mapping[str, str]] = {
         "categoricalcrossentropy": "softmax_cross_entropy", "logloss": "softmax_cross_entropy",
     },
     "initializer": {
-        "xavier": "glorot_uniform", "xavieruniform": "glorot_uniform", "xaviernormal": "glorot_normal",
-        "glorot": "glorot_uniform", "kaiming": "he_normal", "kaiminguniform": "he_uniform",
-        "kaimingnormal": "he_normal", "he": "he_normal", "lecunnormal": "lecun", "randomnormal": "normal",
-        "randomuniform": "uniform",
+        "xavieruniform": "glorot_uniform", "xaviernormal": "glorot_normal", "kaiminguniform": "he_uniform",
+        "kaimingnormal": "he_normal", "lecunnormal": "lecun", "randomnormal": "normal", "randomuniform": "uniform",
     },
     "schedule": {
         "cosineannealing": "cosine", "cosineannealinglr": "cosine", "cosinedecay": "cosine", "steplr": "step",

@@ -110,7 +110,7 @@ def find_landscape(name: str) -> Landscape:
 
 @dataclass(frozen=True, eq=False)
 class Descent:
-    """Where a rule went: `path` [STEPS + 1, 2], from the start on; not finite from where it was thrown out on."""
+    """Where a rule went: `path` [STEPS + 1, 2], from the start on; not finite from the step at which it diverged."""
 
     rule: Rule
     landscape: Landscape
@@ -130,7 +130,7 @@ class Descent:
 
     @property
     def end(self) -> float:
-        """The mean loss of the last quarter; infinite where the rule was thrown out."""
+        """The mean loss of the last quarter; infinite where the rule diverged."""
         last = self.losses[-_TAIL:]
         return float(last.mean()) if np.isfinite(last).all() else math.inf
 

@@ -1,12 +1,15 @@
-"""Optimizers, in the order history found them, each mending the one before.
+"""Optimizers in historical order, each fixing a flaw of the one before.
 
-A function decorated with `optimizer` becomes an `Optimizer`. Its signature says everything: `w` weights and `g`
-gradient, further positional names are state the rule keeps (zero at the start), `t` is the step counting from 1,
-keyword-only names are hyper-parameters; it returns the new weights and the new state, in the order of the arguments.
+A function decorated with `optimizer` becomes an `Optimizer`. Its signature defines the rule: `w` are the weights and `g`
+the gradient, further positional names are the rule's state (zero at the start), `t` is the step, counted from 1, and
+keyword-only names are hyper-parameters. Annotations state their ranges: `Positive`, `NonNegative`, `Fraction` or
+`Annotated[float, Range(low, high)]` of `schuss.definitions`. The function returns the new weights and the new state, in
+the order of the arguments.
 
+>>> from schuss.definitions import Fraction
 >>> from schuss.language.expressions import sign
 >>> @optimizer(search=(1e-4, 1e-1))
-... def signed(w, g, m, *, lr=0.001, beta=0.9):
+... def signed(w, g, m, *, lr=0.001, beta: Fraction = 0.9):
 ...     m = beta * m + (1 - beta) * g
 ...     return w - lr * sign(m), m
 >>> signed.state, signed(lr=0.01)

@@ -109,7 +109,7 @@ def _dataset(source: str, target: str | None, task: str | None, *, alone: bool) 
 
 
 def _show(study: sc.Study, output: Output, report: Path | None = None) -> None:
-    """A comparison: gradient flow, ranking, verdict, speed, pictures and report; or what there is of it."""
+    """A comparison: gradient flow, ranking, verdict, speed, plots and report, as far as they exist."""
     output.write_json(study.to_json)
     if study.rows:
         if study.flows:

@@ -53,7 +53,7 @@ def doctor(
 
     $ schuss doctor digits --depth 20 --activation sigmoid --init glorot_normal --optimizer sgd
 
-    $ schuss doctor churn.csv --target Exited --lr 3 --fix mended.py
+    $ schuss doctor churn.csv --target Exited --lr 3 --fix fixed.py
     """
     output = Output(json, files=[fix], read=[data])
     network = network_of(

@@ -26,7 +26,7 @@ def fail_if_diverged(run: sc.Run) -> None:
         return
     fail(
         f"the network diverged at step {run.outcome.diverged_step} in layer {run.diverged_layer}: "
-        "its numbers grew beyond all bounds. Lower the learning rate (--lr), or clip the gradient (--clip-norm 1).",
+        "its numbers grew without bound. Lower the learning rate (--lr), or clip the gradient (--clip-norm 1).",
         DIVERGED,
     )
 

@@ -77,7 +77,7 @@ def simplified(series: pl.Series) -> pl.Series:
 def parsed(series: pl.Series) -> pl.Series:
     """Turn a column of text into whole numbers, numbers or booleans, if every value reads as one.
 
-    Whole numbers with a needless zero in front of some, such as 01067, are names of something, and stay text.
+    Whole numbers with leading zeros in some, such as 01067, are names of something, and stay text.
     """
     import polars as pl
 
@@ -152,7 +152,7 @@ def quoted(names: Iterable[str]) -> str:
 
 
 def near_names(name: str, known: Sequence[str]) -> str:
-    """A hint that names what may have been meant, else what there is."""
+    """A hint that names what may have been meant, else all known names."""
     near = difflib.get_close_matches(name.lower(), [other.lower() for other in known], n=3, cutoff=0.6)
     meant = [other for other in known if other.lower() in near]
     if meant:

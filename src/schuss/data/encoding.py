@@ -243,7 +243,7 @@ def numbers(series: pl.Series) -> NDArray[np.float64]:
 
 
 def _numeric(series: pl.Series) -> pl.Series:
-    """Text as numbers, also with needless zeros in front, or as booleans, if every value reads as one."""
+    """Text as numbers, also with leading zeros, or as booleans, if every value reads as one."""
     import polars as pl
 
     if series.dtype == pl.String:

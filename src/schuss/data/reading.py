@@ -1,7 +1,7 @@
 """Reading tables: files, arrays and data frames of any library become one polars frame.
 
 In the frame every column is a number, a boolean or text, missing values are null, and text is stripped.
-Columns that hold anything else (lists, bytes, …) are left as they are: whoever uses one says so.
+Columns that hold anything else (lists, bytes, …) are left as they are: the code that uses one reports it.
 """
 
 from __future__ import annotations

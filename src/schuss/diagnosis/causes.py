@@ -55,7 +55,7 @@ class Suspect(NamedTuple):
 
 
 class Overfitting(Suspect):
-    """What is learned by heart: a cure is to raise what is left of the learning on other rows."""
+    """Overfitting: a cure must raise the score on held-out rows."""
 
     def helps(self, before: Measured, after: Measured) -> bool:
         """Whether the validation loss ends clearly lower, while the network still learns."""

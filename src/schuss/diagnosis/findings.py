@@ -84,7 +84,7 @@ class Proof(NamedTuple):
 
 @dataclass(frozen=True)
 class Finding:
-    """A cause: where, how it shows, what it does, and what mends it.
+    """A cause: where, how it shows, what it does, and its cure.
 
     Attributes
     ----------

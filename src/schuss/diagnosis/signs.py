@@ -191,7 +191,7 @@ def rate_too_high(seen: Evidence) -> Sign:
     diverged = float(np.mean([run.diverged for run in runs]))
     rises = float(np.median([np.mean(np.diff(run.losses) > 0) if len(run.losses) > 1 else 0.0 for run in runs]))
     if diverged >= 0.5:
-        shown = "the numbers grow beyond all bounds"
+        shown = "the numbers grow without bound"
     elif rises > 0.1:
         shown = f"the loss goes up and down, up in {100 * rises:.0f} % of the epochs"
     else:
@@ -250,5 +250,5 @@ def overfitting(seen: Evidence) -> Sign | None:
         },
         f"Of the loss of a constant prediction {significant(1 - own.learned)} is left on the rows it learned from. On "
         f"others {significant(best)} was left in the best epoch and {significant(now)} is at the end: the network "
-        "learns its rows by heart, and what it learned of the rule before suffers.",
+        "memorizes the training rows, at the expense of the rule it learned before.",
     )

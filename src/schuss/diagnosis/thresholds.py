@@ -42,7 +42,7 @@ STILL = 1e-6
 """... Unless they are below this: a thousand such updates change a weight by a thousandth at most."""
 
 BY_HEART = 0.75
-"""A network that learned so much of the training part, and less and less of other rows, learns by heart."""
+"""A network that fits the training part this well, and other rows ever worse, overfits."""
 
 # ---------------------------------------------------------------------------------------------- the signs of a cause
 

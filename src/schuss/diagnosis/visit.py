@@ -162,5 +162,5 @@ class _Visit:
 
 
 def _best(trials: Sequence[Trial]) -> float:
-    """The most that a direct cure brings on new rows: on rows learned from, a longer step may bring more, by heart."""
+    """The most that a direct cure brings on new rows: on training rows, a longer step may gain more by overfitting."""
     return max((trial.after.best_valid_learned for trial in trials if trial.helps and trial.direct), default=0.0)

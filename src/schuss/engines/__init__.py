@@ -7,7 +7,7 @@ reads like the textbook; `native` is the C++ core. An engine's only randomness i
 The parameters of a stack are one vector, layer by layer: of a dense layer W [n_in, n_out] by rows, then b [n_out]; of a
 norm gain, shift, running mean and running variance, as many of them as its kind has (`Layer.shapes`). The state of an
 optimizer is an array [n_state, n] in the same order. The running statistics of batch_norm lie in the vector, so that
-whoever keeps the parameters keeps them too, but they are not trained: their gradient and their state are 0, and after
+a copy of the parameters includes them, but they are not trained: their gradient and their state are 0, and after
 an update they are the new statistics, whatever the optimizer's rule made of them.
 
 Training and the measurement of the flow use the statistics of the batch, everything else the running ones.

@@ -209,7 +209,7 @@ def _almost_numbers(series: pl.Series) -> str:
     there = series.drop_nulls()
     zeros = there.filter(there.str.contains(r"^0\d"))
     if len(zeros) and there.str.contains(r"^\d+$").all():
-        return f"is read as text, because some of its numbers have a needless zero in front, such as {zeros[0]}"
+        return f"is read as text, because some of its numbers have leading zeros, such as {zeros[0]}"
     for what, fits in (
         ("numbers", there.cast(pl.Float64, strict=False).is_not_null()),
         ("dates", there.str.contains(_DATE)),

@@ -253,7 +253,7 @@ def sound_ones(runs: Sequence[Run]) -> NDArray[np.bool_]:
     """Which runs did not diverge; DataError if all did."""
     sound = np.array([run.status != "diverged" for run in runs])
     if not sound.any():
-        raise DataError("all networks diverged: their numbers grew beyond all bounds. Lower the learning rate.")
+        raise DataError("all networks diverged: their numbers grew without bound. Lower the learning rate.")
     return sound
 
 

@@ -28,7 +28,7 @@ WARMUP = 0.05  # of the training, during which the learning rate rises
 
 
 class Regularization(NamedTuple):
-    """What keeps a network from learning its rows by heart.
+    """What keeps a network from overfitting.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Regularization(NamedTuple):
 
 
 def usual_regularization(size: int) -> Regularization:
-    """Of each network of an ensemble: much of a network on its own, as no others even out what it learned by heart.
+    """Of each network of an ensemble: strong for a single network, as no others average out its overfitting.
 
     >>> usual_regularization(1), usual_regularization(20)
     (Regularization(weight_decay=0.3, patience=6), Regularization(weight_decay=0.01, patience=8))

@@ -1,1 +1,1 @@
-"""Prediction from tables with scikit-learn's manners."""
+"""Prediction from tables with the scikit-learn API."""

@@ -1,4 +1,4 @@
-"""scikit-learn's manners for classes: `SchussClassifier`.
+"""The scikit-learn API for classification: `SchussClassifier`.
 
 >>> from sklearn.datasets import load_iris
 >>> X, y = load_iris(return_X_y=True, as_frame=True)

@@ -1,4 +1,4 @@
-"""scikit-learn's manners for numbers: `SchussRegressor`."""
+"""The scikit-learn API for regression: `SchussRegressor`."""
 
 from __future__ import annotations
 

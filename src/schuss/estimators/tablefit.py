@@ -1,4 +1,4 @@
-"""An ensemble for a table in one call, judged on rows kept aside: `fit_table`."""
+"""An ensemble for a table in one call, evaluated on held-out rows: `fit_table`."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ class TableProblem:
 
     def __str__(self) -> str:
         what = f"classes of '{self.targets[0]}'" if self.is_classes else f"numbers '{', '.join(self.targets)}'"
-        rows = f"{len(self.train[0])} rows to train on + {len(self.test[0])} kept aside to judge"
+        rows = f"{len(self.train[0])} rows for training + {len(self.test[0])} held out for evaluation"
         n = self.train[0].width
         return f"Table '{self.name}': {what} from {n} column{'s' * (n > 1)}, {rows}"
 
 
 @dataclass(frozen=True, repr=False)
 class TableFit:
-    """An ensemble for a table, and how good its predictions are on the rows kept aside.
+    """An ensemble for a table, and the scores of its predictions on held-out rows.
 
     scores : of a classifier accuracy, and log-loss on the rows of known classes; of a regressor R² and the error.
     scores_without_inputs : the same of what always says the most frequent class, or the mean.
-    rows_of_known_classes : of the rows kept aside, those whose class was trained on; of a regression all.
+    rows_of_known_classes : the held-out rows whose class occurs in the training rows; all rows for regression.
     seconds : how long the training took.
     """
 
@@ -66,7 +66,7 @@ class TableFit:
 
     @property
     def rows(self) -> int:
-        """How many rows were kept aside."""
+        """The number of held-out rows."""
         return len(self.problem.test[0])
 
     def table(self) -> str:
@@ -104,7 +104,7 @@ def fit_table(
     Parameters
     ----------
     data, target, task : as for `load`.
-    seed : of the rows that are kept aside, and of the ensemble.
+    seed : for the choice of the held-out rows, and for the ensemble.
     threads : None takes all cores; no result depends on it.
     verbose : 1 shows progress.
 
@@ -150,7 +150,7 @@ def read_problem(data: object, target: object, task: str | None, seed: int) -> T
 
 
 def fit_problem(problem: TableProblem, seed: int, threads: int | None, verbose: int = 0) -> TableFit:
-    """Train an ensemble on the rows to train on, and judge it on those kept aside."""
+    """Train an ensemble on the training rows and evaluate it on the held-out rows."""
     began = time.perf_counter()
     kind = SchussClassifier if problem.is_classes else SchussRegressor
     model = kind(random_state=seed, n_jobs=threads, verbose=verbose).fit(*problem.train)

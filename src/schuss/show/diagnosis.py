@@ -1,4 +1,4 @@
-"""A diagnosis as a report that teaches: what is wrong, why, what mends it, and the proof as a small table."""
+"""A diagnosis as a report that teaches: what is wrong, why, its cure, and the proof as a small table."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WHAT = {
     "learning_rate_too_high": "The learning rate is too high",
     "learning_rate_too_low": "The learning rate is too low",
     "plateau_of_full_batch": "Full batches make too few steps",
-    "overfitting": "The network learns by heart",
+    "overfitting": "The network overfits",
     "nothing_to_learn": "There is nothing to learn",
 }
 
@@ -103,9 +103,9 @@ def _finding(finding: Finding, number: int, diagnosis: Diagnosis) -> list[str | 
         "",
     ]
     if finding.cure is not None:
-        parts += [_wrapped(f"What mends it: {finding.cure.change}: {finding.cure.detail}.", "   "), ""]
+        parts += [_wrapped(f"The cure: {finding.cure.change}: {finding.cure.detail}.", "   "), ""]
     elif finding.tried:
-        parts += ["   None of the cures that were tried mends it.", ""]
+        parts += ["   None of the cures that were tried helps.", ""]
     if finding.tried:
         parts.append(tables.trials_table(_rows(finding), diagnosis.score_name))
     return parts

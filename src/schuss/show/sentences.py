@@ -40,8 +40,8 @@ ENGLISH: dict[str, Template] = {
         "No significant difference: {names} is statistically tied with it.",
         "No significant difference: all {count} others are statistically tied with it.",
     ),
-    "tied": ("Statistically tied with it: {names}.", "Statistically tied with it, {count} of the others: {names}."),
-    "worse": ("Significantly worse: {names}.", "Significantly worse, {count} of the others: {names}."),
+    "tied": ("Statistically tied with it: {names}.", "{count} others are statistically tied with it: {names}."),
+    "worse": ("Significantly worse: {names}.", "{count} others are significantly worse: {names}."),
     "all worse": ("It is significantly better than {names}.", "It is significantly better than all {count} others."),
     "passes": "After the same number of passes over the data, gd reaches {gd} and sgd {sgd}.",
     "widened": (

@@ -378,11 +378,11 @@ def trials_table(rows: Iterable[Sequence[str]], score_name: str) -> Table:
 
 
 def table_fit_table(fit: TableFit) -> Table:
-    """How good the predictions for a table are on the rows kept aside, beside those that know no inputs."""
-    facts = [("judged on", f"{fit.rows} rows kept aside")]
+    """The scores of predictions on held-out rows, with those of the baseline."""
+    facts = [("evaluated on", f"{fit.rows} held-out rows")]
     for name, value in fit.scores.items():
         blind = significant(fit.scores_without_inputs[name], 4)
-        beside = "" if name == "R²" else f" ({blind} without a look at the inputs)"  # R² is 0 then, but for chance
+        beside = "" if name == "R²" else f" (baseline {blind})"  # R² is 0 then, but for chance
         facts.append((name, f"{significant(value, 4)}{beside}"))
     if fit.rows_of_known_classes < fit.rows:
         facts.append(("log-loss is of", f"{fit.rows_of_known_classes} rows, whose class was trained on"))

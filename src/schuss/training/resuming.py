@@ -34,9 +34,9 @@ def check_resumable(job: Job, data: Dataset, run: Run) -> None:
     for what, wanted, had in pairs:
         if wanted != had:
             was, given = (each.brief() if isinstance(each, Network) else each for each in (had, wanted))
-            raise InvalidInput(f"cannot train on from this run: its {what} is {was}, but {given} was given.")
+            raise InvalidInput(f"cannot resume this run: its {what} is {was}, but {given} was given.")
     if run.status == "diverged":
-        raise InvalidInput(f"cannot train on from this run: it diverged at step {run.outcome.diverged_step}.")
+        raise InvalidInput(f"cannot resume this run: it diverged at step {run.outcome.diverged_step}.")
     if run.outcome.state.epoch >= job.recipe.epochs:
         raise InvalidInput(
             f"this run has done {run.outcome.state.epoch} epochs and the recipe asks for {job.recipe.epochs} in all; "

@@ -147,7 +147,7 @@ class StudyFile:
         try:
             self.commit()
             if self._lock is not None:
-                self._db.execute("PRAGMA busy_timeout = 0")  # whoever reads will be the last to close it, then
+                self._db.execute("PRAGMA busy_timeout = 0")  # the reader will be the last to close it, then
                 self._db.execute("PRAGMA journal_mode = DELETE")
         except (sqlite3.Error, StudyFileError):
             pass  # somebody is reading, or the disk is full: what is committed is in the file or in its log

@@ -37,7 +37,7 @@ def descent_path(descent: Descent, ax: Axes | None = None, *, beside: Descent | 
     for side in ax.spines.values():
         side.set(visible=True, color="#b8b8b8", linewidth=0.6)
     if not math.isfinite(descent.end):
-        say(ax, "thrown out")
+        say(ax, "diverged")
     heading(ax, f"{descent.rule}, η = {_rate(descent)}")
     return ax
 
@@ -115,7 +115,7 @@ def _left(
     left, place = _losses_left(descents), np.arange(len(names))
     ax.scatter(left, place, c=list(colors), s=size, marker=marker, zorder=3)
     for where in place[np.isnan(left)]:
-        ax.text(0.5, where, "thrown out", transform=ax.get_yaxis_transform(), ha="center", va="center", fontsize=7.5)
+        ax.text(0.5, where, "diverged", transform=ax.get_yaxis_transform(), ha="center", va="center", fontsize=7.5)
     ax.set(xscale="log", xlim=_decades(descents), ylim=(len(names) - 0.4, -0.6))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_yticks(place, names)
@@ -126,7 +126,7 @@ def _left(
 
 
 def _losses_left(descents: Sequence[Descent]) -> NDArray[np.float64]:
-    """NaN where a rule was thrown out, and a millionth where less is left."""
+    """NaN where a rule diverged, and a millionth where less is left."""
     ends = np.array([descent.end - _lowest(descent.landscape) for descent in descents])
     return np.where(np.isfinite(ends), np.maximum(ends, 1e-6), math.nan)
 
