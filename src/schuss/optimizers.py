@@ -1,10 +1,10 @@
 """Optimizers in historical order, each fixing a flaw of the one before.
 
-A function decorated with `optimizer` becomes an `Optimizer`. Its signature defines the rule: `w` are the weights and `g`
-the gradient, further positional names are the rule's state (zero at the start), `t` is the step, counted from 1, and
-keyword-only names are hyper-parameters. Annotations state their ranges: `Positive`, `NonNegative`, `Fraction` or
-`Annotated[float, Range(low, high)]` of `schuss.definitions`. The function returns the new weights and the new state, in
-the order of the arguments.
+A function decorated with `optimizer` becomes an `Optimizer`. Its signature defines the rule: `w` are the weights and
+`g` the gradient, further positional names are the rule's state (zero at the start), `t` is the step, counted from 1,
+and keyword-only names are hyper-parameters. Annotations state their ranges: `Positive`, `NonNegative`, `Fraction` or
+`Annotated[float, Range(low, high)]` of `schuss.definitions`. The function returns the new weights and the new state,
+in the order of the arguments.
 
 >>> from schuss.definitions import Fraction
 >>> from schuss.language.expressions import sign
