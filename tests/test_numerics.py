@@ -227,6 +227,28 @@ def test_a_users_textbook_gelu_is_as_accurate() -> None:
     check(own.slope(z.astype(np.float64)), slope, z, "gelu")
 
 
+TEXTBOOK: dict[str, tuple[Callable[[Any], Any], Callable[[float], float]]] = {
+    "1 - tanh(z) ** 2": (lambda z: 1 - sc.expressions.tanh(z) ** 2, lambda x: math.cosh(x) ** -2),
+    "1 - tanh(z) * tanh(z)": (lambda z: 1 - np.tanh(z) * np.tanh(z), lambda x: math.cosh(x) ** -2),
+    "1 - tanh(z)": (lambda z: 1 - np.tanh(z), lambda x: 2 / (1 + math.exp(2 * x))),
+    "1 + tanh(z)": (lambda z: 1 + np.tanh(z), lambda x: 2 / (1 + math.exp(-2 * x))),
+    "1 - sigmoid(z)": (lambda z: 1 - sc.expressions.sigmoid(z), lambda x: 1 / (1 + math.exp(x))),
+    "1 - erf(z)": (lambda z: 1 - sc.expressions.erf(z), math.erfc),
+    "1 + erf(z)": (lambda z: 1 + sc.expressions.erf(z), lambda x: math.erfc(-x)),
+    "sigmoid(z) * (1 - sigmoid(z))": (
+        lambda z: sc.expressions.sigmoid(z) * (1 - sc.expressions.sigmoid(z)), lambda x: math.cosh(x / 2) ** -2 / 4,
+    ),
+    "log(1 + exp(z))": (lambda z: np.log(1 + np.exp(z)), lambda x: math.log1p(math.exp(x))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("formula", TEXTBOOK)
+def test_textbook_formulas_do_not_cancel_in_a_tail(formula: str) -> None:
+    recorded, exact = TEXTBOOK[formula]
+    for x in (-12.0, -8.0, -5.0, -1.0, 0.5, 5.0, 8.0, 12.0):
+        assert evaluate(recorded(Z), {"z": x}) == pytest.approx(exact(x), rel=1e-13, abs=0)
+
+
 def test_a_saturated_unit_is_as_alive_above_as_below() -> None:
     """e(1 - e) of a sigmoid at 18 is 0 in float32, and the unit would be called dead."""
     z = np.array([-18, 18], np.float32)

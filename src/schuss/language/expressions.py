@@ -282,7 +282,9 @@ def _simplified(operation: str, arguments: tuple[Expression, ...]) -> Expression
     return _stable(operation, arguments)
 
 
-def _stable(operation: str, arguments: tuple[Expression, ...]) -> Expression | None:
+def _stable(  # noqa: PLR0911 (one return a form)
+    operation: str, arguments: tuple[Expression, ...]
+) -> Expression | None:
     """The accurate writing of textbook forms that overflow or cancel in a tail.
 
     e^z is infinite in float32 from z = 88.8, and 1 + tanh(z) is 0 below z = -9: all that is left of a gelu by tanh.
@@ -302,6 +304,8 @@ def _stable(operation: str, arguments: tuple[Expression, ...]) -> Expression | N
             return sigmoid(-u)
         case "sub", (a, Expression(operation="tanh" | "erf" as odd, arguments=(u,))) if a is _ONE:
             return _one_plus(record(odd, -u))
+        case "sub", (a, square) if a is _ONE and (u := _squared_tanh(square)) is not None:
+            return sech2(u)
     return None
 
 
@@ -311,6 +315,16 @@ def _one_plus(term: Expression) -> Expression | None:
         return 2 * sigmoid(2 * term.arguments[0])
     if term.operation == "erf":
         return 2 * normal_cdf(_times_root_2(term.arguments[0]))
+    return None
+
+
+def _squared_tanh(square: Expression) -> Expression | None:
+    """The u of tanh(u)², written as a power or as a product, or None."""
+    match square.operation, square.arguments:
+        case ("pow", (Expression(operation="tanh", arguments=(u,)), Expression(operation="constant", value=2.0))):
+            return u
+        case ("mul", (Expression(operation="tanh", arguments=(u,)) as a, b)) if a is b:
+            return u
     return None
 
 
